@@ -1,0 +1,49 @@
+# make quickstart   the whole chain on the miniature: offline after the install, CPU, minutes
+# make test         every check
+# make slow         the checks that take minutes each
+# make bench        the numbers of the README, printed
+# make mini         the miniature suite again, from nothing (hours on a CPU)
+# make lint         only the checks that run nothing
+#
+# Works with GNU make 3.81, which macOS ships. PYTHON=python3.12 chooses the Python that makes .venv.
+
+BIN := .venv/bin
+PYTHON3 := $(shell for p in $(or $(PYTHON),python3 python3.11 python3.12 python3.13); do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+MINI := mini_vae mini_clip mini_unet mini_korean_clip mini_recogniser mini_ko
+
+.PHONY: quickstart test slow bench mini lint
+
+quickstart: .venv/.installed
+	$(BIN)/kimchi quickstart
+
+test: lint
+	$(BIN)/pytest -m "not slow and not bench"
+
+slow: .venv/.installed-dev
+	$(BIN)/pytest -m slow
+
+bench: .venv/.installed-dev
+	$(BIN)/pytest -m bench -s
+
+mini: .venv/.installed
+	for recipe in $(MINI); do $(BIN)/kimchi train $$recipe || exit; done
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+.venv/.installed: pyproject.toml constraints.txt | .venv/bin/pip
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# A venv without pip is half made: Debian leaves one when python3-venv is missing.
+.venv/bin/pip:
+	@test -n "$(PYTHON3)" || { echo "KIMCHI needs Python 3.11 or newer, and none is on the PATH. Install one (Debian: apt install python3 python3-venv; macOS: brew install python@3.12), or run make PYTHON=/path/to/python3." >&2; exit 1; }
+	$(PYTHON3) -m venv --clear .venv || { rm -rf .venv; echo "$(PYTHON3) cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv." >&2; exit 1; }

@@ -1,0 +1,284 @@
+"""Prompt -> picture, for people: load a model once, then ask it for pictures."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+
+import torch
+from PIL import Image
+
+from kimchi import __version__
+from kimchi.data.files import sha256
+from kimchi.errors import ModelError, RequestError
+from kimchi.generation import prompts, provenance
+from kimchi.generation.sampler import MAX_SEED, OnStep, decode, sample
+from kimchi.records import MadeBy
+
+if TYPE_CHECKING:
+    from kimchi.models import Model
+
+_LOG = logging.getLogger(__name__)
+STEPS, GUIDANCE, BATCH = 25, 5.0, 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedImage:
+    """A picture and how it was made."""
+
+    image: Image.Image
+    """RGB, square."""
+    provenance: dict[str, Any]
+    """How it was made: the keys of provenance.KINDS."""
+
+    @property
+    def cut(self) -> str:
+        """The tail of the prompt beyond the encoder's limit, which was not drawn; empty when everything was heard."""
+        return self.provenance["cut"]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the PNG and its sidecar JSON; the PNG's path comes back.
+
+        Raises:
+            OutputError: the place cannot be written, or the suffix is not .png.
+        """
+        return provenance.save(self.image, self.provenance, Path(path).expanduser())
+
+
+class Settings(TypedDict, total=False):
+    """What `Kimchi.generate` takes beside the prompt; described there."""
+
+    seed: int | None
+    steps: int
+    guidance: float | None
+    negative: str
+    size_px: int | None
+    batch: int
+    on_step: OnStep | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    """The settings of one call, in range and with the model's defaults filled in."""
+
+    steps: int
+    guidance: float
+    negative: str
+    size_px: int
+
+
+class Kimchi:
+    """A loaded model that draws. Use one from one thread at a time."""
+
+    def __init__(self, model: "Model", device: str = "auto", on_notice: Callable[[str], None] | None = None) -> None:
+        """Take a model in hand.
+
+        Args:
+            model: from kimchi.models.load_model, in eval mode; its networks are moved to `device`.
+            device: auto, cpu, cuda or mps.
+            on_notice: hears what a person should know (words cut from a prompt); by default it is logged as a warning.
+        """
+        self.model = model
+        self.device = _device(device)
+        self._notice = on_notice or _LOG.warning
+        # On a CPU, convolutions over channels_last are several times faster.
+        layout = torch.channels_last if self.device == "cpu" else torch.preserve_format
+        for network in (model.unet, model.vae, model.text.model):
+            movable: Any = network
+            movable.to(self.device, memory_format=layout)
+
+    @classmethod
+    def load(cls, model: str = "mini", device: str = "auto", on_notice: Callable[[str], None] | None = None) -> "Kimchi":
+        """Load a model by name.
+
+        Args:
+            model: mini, mini-raw, mini-base, a run folder, a diffusers folder, a single-file checkpoint, or a hub id.
+            device: auto, cpu, cuda or mps.
+            on_notice: see `__init__`.
+
+        Raises:
+            ModelError: unknown name, missing or damaged weights.
+            RequestError: a device that this machine lacks.
+        """
+        from kimchi.models import load_model
+
+        chosen = _device(device)
+        return cls(load_model(model), chosen, on_notice)
+
+    @overload
+    def generate(self, prompt: str, **settings: Unpack[Settings]) -> GeneratedImage: ...
+    @overload
+    def generate(self, prompt: list[str] | tuple[str, ...], **settings: Unpack[Settings]) -> list[GeneratedImage]: ...
+    def generate(
+        self,
+        prompt: str | list[str] | tuple[str, ...],
+        *,
+        seed: int | None = None,
+        steps: int = STEPS,
+        guidance: float | None = None,
+        negative: str = "",
+        size_px: int | None = None,
+        batch: int = BATCH,
+        on_step: OnStep | None = None,
+    ) -> GeneratedImage | list[GeneratedImage]:
+        """Draw one picture, or one a prompt of a list.
+
+        The same prompt, seed and settings give the same bytes on the same machine. A prompt of a list is drawn in a batch, whose size can
+        change its last bits against a call with that prompt alone; its record holds the batch, and `redraw` repeats it.
+
+        Args:
+            prompt: Korean or English; requests around it ("... 그려줘") are understood.
+            seed: 0 to 2**32 - 1; a list draws seed, seed + 1, ... None picks one, which is recorded.
+            steps: denoising steps, 1 to 1000.
+            guidance: 0 to 30; None takes the model's own default.
+            negative: what guidance steps away from; "" for the empty prompt.
+            size_px: side of the picture, 64 to 2048, a multiple of the VAE's factor; None takes the model's own.
+            batch: the most pictures drawn at once.
+            on_step: called after each step with steps done, steps in all, and the latents; raising from it stops the drawing.
+
+        Raises:
+            PromptError: a prompt names nothing to draw.
+            RequestError: a setting is out of its range.
+            ModelError: the weights give NaN.
+        """
+        typed = _texts(prompt)
+        settings = self._settings(steps, guidance, negative, size_px)
+        _within("batch", batch, 1, 1024)
+        first = _first_seed(seed, len(typed))
+        drawn = [prompts.as_drawn(each) for each in typed]
+        seeds = [first + i for i in range(len(typed))]
+        latents_BCHW = self._latents(drawn, seeds, settings, batch, on_step)
+        records = [
+            self._record(prompts.as_typed(typed[i]), drawn[i], seeds[i], settings, min(batch, len(typed) - i // batch * batch), i % batch)
+            for i in range(len(typed))
+        ]
+        images = [GeneratedImage(image=image, provenance=record) for image, record in zip(decode(self.model.vae, latents_BCHW), records, strict=True)]
+        self._tell_cuts(images)
+        return images[0] if isinstance(prompt, str) else images
+
+    def redraw(self, path: str | Path, on_step: OnStep | None = None) -> GeneratedImage:
+        """Make a picture again from its PNG or its sidecar; on the same machine with the same bytes.
+
+        Raises:
+            DataError: no record can be read there.
+            ModelError: it was drawn by other weights; the message names both hashes.
+        """
+        record = provenance.read_provenance(path)
+        self._same_weights(Path(path), record)
+        settings = self._settings(record["steps"], record["guidance"], record["negative"], record["size_px"])
+        batch, position = record["batch"], record["position"]
+        _within("batch", batch, 1, 1024)
+        _within("position", position, 0, batch - 1)
+        # Its neighbours are copies of itself: they keep the shape of the computation, on which the last bits depend.
+        latents_BCHW = self._latents([record["prompt"]] * batch, [_first_seed(record["seed"], 1)] * batch, settings, batch, on_step)
+        (image,) = decode(self.model.vae, latents_BCHW[position : position + 1])
+        return GeneratedImage(image=image, provenance=record)
+
+    def _latents(self, drawn: list[str], seeds: list[int], settings: _Checked, batch: int, on_step: OnStep | None) -> torch.Tensor:
+        # Each prompt is encoded alone: in a batch its states would differ in the last bits, and with them the picture.
+        states = {phrase: self.model.text.encode([phrase]) for phrase in dict.fromkeys(drawn)}
+        against_1LD = self.model.text.encode([settings.negative]) if settings.negative else self.model.text.empty()
+        side = settings.size_px // self._factor()
+        shape = (self.model.unet.config["in_channels"], side, side)
+        if not drawn:
+            return torch.empty(0, *shape)
+        return sample(
+            self.model.unet,
+            self.model.scheduler_config,
+            torch.cat([states[phrase] for phrase in drawn]),
+            against_1LD,
+            seeds=seeds,
+            steps=settings.steps,
+            guidance=settings.guidance,
+            latent_shape=shape,
+            on_step=on_step,
+            chunk=batch,
+        )
+
+    def _settings(self, steps: int, guidance: float | None, negative: str, size_px: int | None) -> _Checked:
+        _within("steps", steps, 1, int(self.model.scheduler_config.get("num_train_timesteps", 1000)))
+        chosen = GUIDANCE if guidance is None else guidance
+        if isinstance(chosen, bool) or not isinstance(chosen, int | float) or not 0 <= chosen <= 30:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise RequestError(f"guidance {chosen!r}: must be a number from 0 to 30. Leave it out for {GUIDANCE:g}.")
+        if not isinstance(negative, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise RequestError(f"negative {negative!r}: must be text. Leave it out for none.")
+        side = self.model.size_px if size_px is None else size_px
+        _within("size_px", side, 64, 2048)
+        if side % self._factor():
+            near = round(side / self._factor()) * self._factor()
+            raise RequestError(
+                f"size_px {side}: {self.model.name} draws sides that are multiples of {self._factor()}. The nearest is {near}; {self.model.size_px} is its own."
+            )
+        return _Checked(steps=steps, guidance=float(chosen), negative=prompts.clean(negative), size_px=side)
+
+    def _factor(self) -> int:
+        """Pixels a latent, along a side."""
+        return 2 ** (len(self.model.vae.config["block_out_channels"]) - 1)
+
+    def _record(self, typed: str, drawn: str, seed: int, settings: _Checked, batch: int, position: int) -> dict[str, Any]:
+        weights = sha256("".join(f"{part}={self.model.hashes[part]}\n" for part in sorted(self.model.hashes)).encode())
+        return {
+            "prompt_typed": typed,
+            "prompt": drawn,
+            "cut": self.model.text.cut_words(drawn),
+            "negative": settings.negative,
+            "seed": seed,
+            "steps": settings.steps,
+            "guidance": settings.guidance,
+            "scheduler": "DDIM",
+            "size_px": settings.size_px,
+            "batch": batch,
+            "position": position,
+            "device": self.device,
+            "model": self.model.name,
+            "hashes": dict(self.model.hashes),
+            "miniature": self.model.miniature,
+            "made_by": asdict(MadeBy(part="generate", model=self.model.name, model_hash=weights, version=__version__)),
+            "DigitalSourceType": provenance.SOURCE_TYPE,
+        }
+
+    def _same_weights(self, path: Path, record: dict[str, Any]) -> None:
+        theirs, ours = record["hashes"], self.model.hashes
+        for part in sorted({*theirs, *ours}):
+            then, now = theirs.get(part) or "none", ours.get(part) or "none"
+            if then != now:
+                raise ModelError(
+                    f"{path}: drawn by {record['model']} with {part} {then}; loaded is {self.model.name} with {part} {now}. Load the model it was drawn with."
+                )
+
+    def _tell_cuts(self, images: list[GeneratedImage]) -> None:
+        limit = f"The encoder of {self.model.name} reads {self.model.text.max_tokens} tokens"
+        for cut in dict.fromkeys(image.cut for image in images if image.cut):
+            self._notice(f"{limit}; not drawn: {cut!r}. Put what matters first, or shorten the prompt.")
+
+
+def _texts(prompt: object) -> list[str]:
+    texts: list[Any] = list(prompt) if isinstance(prompt, list | tuple) else [prompt]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    for text in texts:
+        if not isinstance(text, str):
+            raise RequestError(f"prompt {text!r}: must be text, or a list of texts. Give generate a str or a list of str.")
+    return texts
+
+
+def _device(name: str) -> str:
+    present = ["cpu", *(["cuda"] if torch.cuda.is_available() else []), *(["mps"] if torch.backends.mps.is_available() else [])]
+    if name == "auto":
+        return present[1] if len(present) > 1 else "cpu"
+    if name.partition(":")[0] not in present:
+        raise RequestError(f"device {name!r}: this machine has {', '.join(present)}. Use one of these, or auto.")
+    return name
+
+
+def _first_seed(seed: int | None, count: int) -> int:
+    last = MAX_SEED - max(count - 1, 0)
+    if seed is None:
+        return secrets.randbelow(last + 1)
+    _within("seed", seed, 0, last)
+    return seed
+
+
+def _within(name: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise RequestError(f"{name} {value!r}: must be a whole number from {low} to {high}. Change it, or leave it out.")

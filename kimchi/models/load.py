@@ -1,0 +1,179 @@
+"""A model's name => its parts, loaded, checked against each other, and named by hash."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+
+from kimchi.data.files import hash_files
+from kimchi.errors import ModelError
+
+from . import lora
+from .text_encoders.clip import TextEncoder
+
+MINIATURES = ("mini", "mini-raw", "mini-base")
+
+
+@dataclass(slots=True, kw_only=True)
+class Model:
+    """A base, the encoder it hears, and what names them."""
+
+    name: str
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    text: TextEncoder
+    scheduler_config: dict[str, Any]
+    size_px: int
+    """Side of the pictures the base was trained on, pixels."""
+    hashes: dict[str, str] = field(default_factory=dict)
+    """First 16 hex digits over the files of unet, vae, text_encoder, tokenizer and adapter."""
+    miniature: bool = False
+    """True for the shipped miniature: every picture says so."""
+
+
+def weights_folder() -> Path:
+    """Where the miniature's weights lie."""
+    return Path(__file__).parent.parent / "weights"
+
+
+def load_model(name: str) -> Model:
+    """Load `mini`, `mini-raw`, `mini-base`, a run folder, a diffusers folder, a single-file checkpoint, or a hub id.
+
+    Raises:
+        ModelError: no such model, weights missing or corrupted, or parts that do not fit together.
+    """
+    if name == "mini-base":
+        return load_base("mini-base")
+    if name == "mini-raw":
+        return with_encoder(load_base("mini-base"), "mini-korean-clip", name)
+    if name == "mini":
+        return load_run(weights_folder() / "mini-ko", name)
+    path = Path(name).expanduser()
+    if (path / "card.json").is_file() and (path / "adapter.safetensors").is_file():
+        return load_run(path, name)
+    return load_base(name)
+
+
+def load_base(name: str) -> Model:
+    """A base model with the text encoder it was trained with: mini-base, a diffusers folder, a .safetensors checkpoint, or a hub id."""
+    folder = weights_folder() / name if name in MINIATURES else Path(name).expanduser()
+    if name in MINIATURES and not (folder / "model_index.json").is_file():
+        raise ModelError(f"{name}: the miniature's weights are missing from {folder}. Reinstall kimchi-diffusion, or make them with `make mini`.")
+    if folder.is_dir():
+        return _from_folder(folder, name)
+    if folder.is_file():
+        return _from_file(folder)
+    if "/" not in name or name.count("/") > 1 or name.startswith(("/", ".", "~")):
+        raise ModelError(f"{name}: no such model. Use one of {', '.join(MINIATURES)}, a run folder, a diffusers folder, a .safetensors checkpoint, or a hub id such as owner/name.")
+    return _from_hub(name)
+
+
+def _read(what: str, make: Any, **arguments: Any) -> Any:
+    """Run a loader; whatever it raises becomes one paragraph."""
+    from safetensors import SafetensorError
+
+    try:
+        return make(**arguments)
+    except (OSError, ValueError, SafetensorError, KeyError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{what}: the weights are missing or corrupted ({first}). Copy or download the folder again.") from error
+
+
+def _from_folder(folder: Path, name: str) -> Model:
+    def part(loader: Any, sub: str) -> Any:
+        return _read(f"{folder / sub}", lambda: loader.from_pretrained(str(folder), subfolder=sub, dtype=torch.float32, use_safetensors=True, local_files_only=True))
+
+    scheduler = _read(f"{folder / 'scheduler'}", lambda: json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8")))
+    text = _read(f"{folder / 'text_encoder'}", lambda: TextEncoder.load(folder / "text_encoder", tokenizer=folder / "tokenizer"))
+    model = _assemble(name, part(UNet2DConditionModel, "unet"), part(AutoencoderKL, "vae"), text, scheduler)
+    model.miniature = name in MINIATURES or _is_miniature(folder)
+    for sub in ("unet", "vae", "text_encoder", "tokenizer"):
+        model.hashes[sub] = _hash_part(folder / sub)
+    return model
+
+
+def _from_file(path: Path) -> Model:
+    if path.suffix != ".safetensors":
+        raise ModelError(f"{path}: only .safetensors checkpoints are opened, since other formats can run code. Convert it first.")
+    pipe = _read(str(path), lambda: StableDiffusionPipeline.from_single_file(str(path), dtype=torch.float32, local_files_only=False))
+    model = _from_pipe(pipe, str(path))
+    model.hashes = {"checkpoint": hash_files([path])}
+    return model
+
+
+def _from_hub(name: str) -> Model:
+    pipe = _read(name, lambda: StableDiffusionPipeline.from_pretrained(name, dtype=torch.float32, use_safetensors=True, safety_checker=None))
+    model = _from_pipe(pipe, name)
+    model.hashes = {"hub": name}
+    return model
+
+
+def _from_pipe(pipe: StableDiffusionPipeline, name: str) -> Model:
+    text = TextEncoder(pipe.text_encoder, pipe.tokenizer, f"{name}/text_encoder")
+    return _assemble(name, pipe.unet, pipe.vae, text, dict(pipe.scheduler.config))
+
+
+def _assemble(name: str, unet: UNet2DConditionModel, vae: AutoencoderKL, text: TextEncoder, scheduler: dict[str, Any]) -> Model:
+    _check_width(name, unet, text)
+    for net in (unet, vae):
+        net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    side = int(unet.config.sample_size) * 2 ** (len(vae.config.block_out_channels) - 1)
+    return Model(name=name, unet=unet, vae=vae, text=text, scheduler_config=scheduler, size_px=side)
+
+
+def _check_width(name: str, unet: UNet2DConditionModel, text: TextEncoder) -> None:
+    wanted = unet.config.cross_attention_dim
+    if text.width != wanted:
+        raise ModelError(f"{name}: the text encoder {text.name} gives {text.width}-wide states and the UNet reads {wanted}. Choose an encoder of width {wanted}.")
+
+
+def with_encoder(model: Model, encoder: str, name: str) -> Model:
+    """The same base hearing another text encoder: mini-korean-clip, a transformers folder, or a hub id."""
+    folder = encoder_folder(encoder)
+    model.text = _read(str(folder), lambda: TextEncoder.load(folder))
+    _check_width(name, model.unet, model.text)
+    model.hashes["text_encoder"] = model.hashes["tokenizer"] = _hash_part(Path(folder)) if Path(folder).is_dir() else encoder
+    model.name = name
+    return model
+
+
+def encoder_folder(encoder: str) -> str | Path:
+    """Where an encoder's name lies: a shipped folder, a folder of the user's, or the hub id itself."""
+    if encoder == "mini-korean-clip":
+        folder = weights_folder() / encoder
+        if not (folder / "model.safetensors").is_file():
+            raise ModelError(f"{encoder}: the miniature's weights are missing from {folder}. Reinstall kimchi-diffusion, or make them with `make mini`.")
+        return folder
+    return Path(encoder) if Path(encoder).is_dir() else encoder
+
+
+def load_run(folder: Path, name: str) -> Model:
+    """A run folder: the base and the encoder named in card.json, checked by hash, and the adapter merged in.
+
+    Raises:
+        ModelError: the base or the encoder on this machine is not the one the adapter was trained with; both are named.
+    """
+    adapter = folder / "adapter.safetensors"
+    if not adapter.is_file():
+        raise ModelError(f"{adapter}: missing. Train it again, or reinstall kimchi-diffusion if this is the shipped adapter.")
+    card = _read(str(folder / "card.json"), lambda: json.loads((folder / "card.json").read_text(encoding="utf-8")))
+    model = with_encoder(load_base(card["base"]), card["text_encoder"], name)
+    for part, wanted in card["hashes"].items():
+        if model.hashes.get(part) != wanted:
+            raise ModelError(f"{folder}: trained with {part} {wanted}, and {card['base']} / {card['text_encoder']} here has {model.hashes.get(part)}. Use the same weights, or train again.")
+    lora.load_into(model.unet, adapter)
+    model.unet.to(memory_format=torch.channels_last)
+    model.hashes["adapter"] = hash_files([adapter])
+    return model
+
+
+def _hash_part(folder: Path) -> str:
+    return hash_files([p for p in folder.iterdir() if p.suffix in (".safetensors", ".json") and p.name not in ("card.json", "text_projection.safetensors")])
+
+
+def _is_miniature(folder: Path) -> bool:
+    card = folder / "unet" / "card.json"
+    return card.is_file() and bool(json.loads(card.read_text(encoding="utf-8")).get("miniature"))

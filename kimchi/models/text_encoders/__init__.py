@@ -1,0 +1,1 @@
+"""Text encoders: one file each, class TextEncoder. The folder's listing is the register."""

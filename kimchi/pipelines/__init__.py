@@ -1,0 +1,1 @@
+"""Pictures => captions: captioners, and the run that carries a delivery through them."""

@@ -1,0 +1,346 @@
+"""Recipes: YAML files that say everything a run does. Schemas, reading with overrides, finding and listing the shipped ones."""
+
+import difflib
+import hashlib
+import json
+import reprlib
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Self, cast, overload
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kimchi.errors import OutputError, RecipeError
+
+_PACKAGE = Path(__file__).parent
+_BUNDLED = _PACKAGE / "_recipes"
+HOME = _BUNDLED if _BUNDLED.is_dir() else _PACKAGE.parent
+"""Where the recipe folders lie: bundled in a wheel, beside the package in a checkout."""
+FOLDERS = ("pipelines", "training", "eval")
+"""The folders that hold recipes; data/ holds cultures and terms, which are not run."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Source(_Strict):
+    """Pictures with captions, and how much of each batch they fill."""
+
+    captions: str
+    """A captions.jsonl, or sample-world:korean / sample-world:general for drawings made on the spot."""
+    share: float = Field(gt=0, le=1)
+    """Share of each batch drawn from this source, 0 to 1; the shares of a recipe add up to 1."""
+    per_concept: int = Field(default=200, ge=1)
+    """For sample-world sources: pictures drawn per concept."""
+    split: str = "train"
+    """Which split of a captions.jsonl is read."""
+
+
+class Lora(_Strict):
+    """The shape of the adapter."""
+
+    rank: int = Field(default=16, ge=1)
+    """Rank of every update."""
+    alpha: float = Field(default=16, gt=0)
+    """The update is scaled by alpha / rank."""
+    targets: Literal["attention", "attention+feedforward", "all"] = "attention"
+    """Which layers of the UNet are adapted: attention projections, feed-forward too, or convolutions as well."""
+
+
+class PrepareRecipe(_Strict):
+    """Pictures of a delivery => captions.jsonl."""
+
+    kind: Literal["prepare"]
+    name: str
+    """Name of the run folder under runs/."""
+    reader: str
+    """Which reader understands the delivery: aihub_food."""
+    source: str
+    """The delivery: a zip file or an unpacked folder."""
+    captioner: str = "label"
+    """A file of kimchi/pipelines/captioners/, or module:Class."""
+    culture: str = "ko"
+    """A file of data/cultures/."""
+    validation_share: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the groups held out for validation."""
+    test_share: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the groups held out for test."""
+    out: str = ""
+    """Run folder; empty for runs/NAME."""
+
+
+class LoraRecipe(_Strict):
+    """A LoRA on the UNet of a base model that hears a Korean text encoder."""
+
+    kind: Literal["lora"]
+    name: str
+    """Name of the run folder under runs/."""
+    base: str = "mini-base"
+    """mini-base, a diffusers folder, or a hub id."""
+    text_encoder: str = "mini-korean-clip"
+    """mini-korean-clip, a transformers folder, or a hub id; its width must be the base's text width."""
+    sources: tuple[Source, ...] = Field(min_length=1)
+    """What is learned, and what is kept."""
+    noun_share: float = Field(default=0.3, ge=0, le=1)
+    """Share of samples that see the noun alone: models fail on the noun alone when they never saw it."""
+    english_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of samples that see the English caption, through the same encoder."""
+    caption_dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of samples that see the empty prompt of the same encoder."""
+    resolution_px: int = Field(default=128, ge=64)
+    """Side of the square that pictures are resized and cropped to, pixels."""
+    lora: Lora = Lora()
+    """The shape of the adapter: rank, alpha, targets."""
+    steps: int = Field(ge=1)
+    """Optimiser steps."""
+    batch: int = Field(default=32, ge=1)
+    """Samples per step."""
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Peak rate of AdamW."""
+    warmup_steps: int = Field(default=20, ge=0)
+    """Steps over which the rate rises from zero; a cosine takes it down again."""
+    clip_norm: float = Field(default=1.0, gt=0)
+    """Largest norm of a step's gradient."""
+    seed: int = 0
+    """Everything random follows from this and the step's number."""
+    min_snr_gamma: float = Field(default=5.0, ge=0)
+    """Clip of the min-SNR weighting; 0 weighs every timestep alike."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Compute type of the frozen parts; the adapter itself is always fp32."""
+    checkpoint_every: int = Field(default=100, ge=1)
+    """Steps between checkpoints; rerunning the same command goes on from the last."""
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of the running average of the adapter that is saved; 0 saves the last weights."""
+    out: str = ""
+    """Run folder; empty for runs/NAME."""
+
+    @model_validator(mode="after")
+    def _shares_fill_a_batch(self) -> Self:
+        total = sum(source.share for source in self.sources)
+        if abs(total - 1) > 1e-3:
+            raise ValueError(f"the shares of its sources add up to {total:g}, and must add up to 1")
+        return self
+
+
+class MiniPartRecipe(_Strict):
+    """One part of the miniature suite, trained from nothing on the sample world."""
+
+    kind: Literal["mini"]
+    name: str
+    """What progress and cards call this run."""
+    part: Literal["vae", "clip", "unet", "korean_clip", "recogniser"]
+    """Which part: a file of kimchi/training/mini/."""
+    steps: int = Field(ge=1)
+    """Optimiser steps."""
+    batch: int = Field(ge=1)
+    """Samples per step."""
+    learning_rate: float = Field(gt=0)
+    """Peak rate of AdamW."""
+    per_concept: int = Field(default=200, ge=1)
+    """Pictures drawn per concept."""
+    seed: int = 0
+    """Everything random follows from this."""
+    minutes: float = Field(default=60, gt=0)
+    """Stop early, cleanly, when this much time has passed."""
+    model: dict[str, Any] = {}
+    """Constructor arguments of the network."""
+    out: str
+    """Folder to write."""
+
+
+Recipe = PrepareRecipe | LoraRecipe | MiniPartRecipe
+"""Any recipe; its `kind` says which."""
+_KINDS: dict[str, type[Recipe]] = {"prepare": PrepareRecipe, "lora": LoraRecipe, "mini": MiniPartRecipe}
+_SECTIONS: dict[str, type[BaseModel]] = {"lora": Lora, "sources": Source}
+
+
+def list_recipes() -> list[str]:
+    """Every shipped recipe, as folder/name.yaml."""
+    return [path.relative_to(HOME).as_posix() for folder in FOLDERS for path in sorted((HOME / folder).rglob("*.yaml"))]
+
+
+def headline(path: Path) -> str:
+    """The first comment line of a recipe: what it makes."""
+    with path.open(encoding="utf-8") as file:
+        first = file.readline()
+    return first.lstrip("# ").strip() if first.startswith("#") else ""
+
+
+def find_recipe(name: str, kinds: tuple[str, ...] = ()) -> Path:
+    """A path as given, or a shipped recipe by its name with or without folder and suffix: "training/mini_food.yaml", "mini_food".
+
+    Args:
+        kinds: settles which one is meant where two folders ship a recipe of one name; empty for any.
+
+    Raises:
+        RecipeError: nothing of that name, or several; the message lists them.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    shipped = list_recipes()
+    found = [one for one in shipped if name in (one, one.removesuffix(".yaml"), Path(one).name, Path(one).stem)]
+    if len(found) > 1 and kinds:
+        found = [one for one in found if _read(HOME / one).get("kind") in kinds] or found
+    if len(found) == 1:
+        return HOME / found[0]
+    if found:
+        raise RecipeError(f"{name}: {' and '.join(found)} share that name. Give the folder too.")
+    near = difflib.get_close_matches(Path(name).stem, [Path(one).stem for one in shipped], n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise RecipeError(
+        f"{name}: no such file, and no shipped recipe has that name.{hint} Shipped: {', '.join(shipped) or 'none'}. `kimchi recipes list` describes them."
+    )
+
+
+def copy_recipe(name: str, destination: Path) -> Path:
+    """Copy a recipe to a file, or into a folder under its own name, for editing. Never overwrites.
+
+    Raises:
+        RecipeError: no such recipe.
+        OutputError: something of that name is there already, or the place cannot be written.
+    """
+    source = find_recipe(name)
+    target = destination / source.name if destination.is_dir() else destination
+    if target.exists():
+        raise OutputError(f"{target}: is there already, and copying never overwrites. Name another file, or remove this one.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as file:
+            _write_whole(file, source.read_bytes(), target)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror}). Name a folder that is yours and has room.") from error
+    return target
+
+
+def _write_whole(file: BinaryIO, content: bytes, target: Path) -> None:
+    try:
+        file.write(content)
+        file.flush()
+    except OSError:
+        target.unlink()
+        raise
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """YAML in which a key given twice is an error: PyYAML keeps the last in silence, and the run is not the one that was read."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key `{name}` is given twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8-sig"), _OnceLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        # A YAML error tells its place on lines of its own; ours are one paragraph.
+        raise RecipeError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())}). Mend that place; `kimchi recipes list` names examples.") from error
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: is {reprlib.repr(data)}, and a recipe is a YAML mapping of keys to values. `kimchi recipes list` names examples.")
+    return cast(dict[str, Any], data)
+
+
+def _below(target: Any, key: str, assignment: str) -> Any:
+    """What lies under a key of a section, or under a number of a list; an absent section is made."""
+    if isinstance(target, dict):
+        return cast(dict[str, Any], target).setdefault(key, {})
+    if isinstance(target, list) and key.isdecimal() and int(key) < len(cast(list[Any], target)):
+        return cast(list[Any], target)[int(key)]
+    raise RecipeError(
+        f"--set {assignment}: the recipe has nothing under {key!r}. Sections are reached by name, lists by number: lora.rank=8, sources.0.share=0.5."
+    )
+
+
+def _override(data: dict[str, Any], assignment: str) -> None:
+    key, separator, text = assignment.partition("=")
+    if not separator or not key.strip():
+        raise RecipeError(f"--set {assignment}: must read key=value, for example --set steps=300 or --set lora.rank=8.")
+    try:
+        value = yaml.safe_load(text) if text else ""
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {assignment}: {text!r} is not YAML. Quote it, or write it into a copy of the recipe.") from error
+    target: Any = data
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        target = _below(target, parent, assignment)
+    _below(target, last, assignment)
+    target[int(last) if isinstance(target, list) else last] = value
+
+
+@overload
+def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: Literal["prepare"]) -> PrepareRecipe: ...
+@overload
+def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: Literal["lora"]) -> LoraRecipe: ...
+@overload
+def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: Literal["mini"]) -> MiniPartRecipe: ...
+@overload
+def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: tuple[Literal["lora"], Literal["mini"]]) -> LoraRecipe | MiniPartRecipe: ...
+@overload
+def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: tuple[()] = ()) -> Recipe: ...
+
+
+def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: str | tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe, apply key=value overrides, and check it against its schema.
+
+    Args:
+        name: a path or the name of a shipped recipe.
+        overrides: "key=value" with dots for sections; values are YAML.
+        kind: the kinds the caller can run; empty for any.
+
+    Raises:
+        RecipeError: unreadable YAML, an unknown key (the nearest known one is named), a value out of range, a wrong kind.
+    """
+    wanted = (kind,) if isinstance(kind, str) else kind
+    path = find_recipe(name, wanted)
+    data = _read(path)
+    for assignment in overrides:
+        _override(data, assignment)
+    found = data.get("kind")
+    if not isinstance(found, str) or found not in (wanted or _KINDS):
+        rule = f"this command runs {' or '.join(wanted)}" if wanted else f"a recipe is one of {', '.join(_KINDS)}"
+        raise RecipeError(f"{path}: kind is {reprlib.repr(found)}, and {rule}. `kimchi recipes list` shows which recipe is which.")
+    try:
+        return _KINDS[found].model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(_explain(path, _KINDS[found], error)) from error
+
+
+def _explain(path: Path, schema: type[BaseModel], error: ValidationError) -> str:
+    problems = error.errors(include_url=False)
+    said = [_explain_one(schema, cast(dict[str, Any], problem)) for problem in problems[:3]]
+    if len(problems) > 3:
+        said.append(f"And {len(problems) - 3} more.")
+    return f"{path}: " + " ".join(said)
+
+
+def _explain_one(schema: type[BaseModel], problem: dict[str, Any]) -> str:
+    """One problem as value, rule, next step."""
+    place = [str(part) for part in problem["loc"]]
+    where = ".".join(place)
+    if problem["type"] == "extra_forbidden":
+        section = next((_SECTIONS[part] for part in reversed(place[:-1]) if part in _SECTIONS), schema)
+        known = sorted(section.model_fields)
+        near = difflib.get_close_matches(place[-1], known, n=1)
+        return f"`{where}` is not a key here; " + (f"did you mean `{near[0]}`?" if near else f"the keys are {', '.join(known)}.")
+    if problem["type"] == "missing":
+        return f"`{where}` is missing; add it, or pass --set {where}=VALUE."
+    rule = problem["msg"].removeprefix("Value error, ")
+    return f"`{where}` is {reprlib.repr(problem['input'])}: {rule}." if place else f"{rule}."
+
+
+def to_yaml(recipe: BaseModel) -> str:
+    """A resolved recipe, every default written out, as YAML that load_recipe reads back to the same recipe."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
+
+
+def recipe_hash(recipe: BaseModel) -> str:
+    """First 16 hex digits of the SHA-256 of a resolved recipe; `out` and `name` do not count, since they change nothing learned."""
+    data = recipe.model_dump(mode="json", exclude={"out", "name"})
+    return hashlib.sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Training: the LoRA trainer, and the trainers of the miniature's parts. Everything runs through one loop (loop.py)."""

@@ -1,0 +1,119 @@
+"""What a LoRA learns from: pictures with the caption forms that training may show, by source."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from kimchi.data.sample_world import Picture, pictures, worlds
+from kimchi.data.sample_world.captions import captions, noun
+from kimchi.errors import DataError, RecipeError
+from kimchi.recipes import LoraRecipe, Source
+
+from .loop import Report
+
+VARIANTS = 3
+"""Rich captions of a drawing, from the sample world."""
+FIRST_SEED = {"general": 6_000_000, "korean": 7_000_000}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A picture and the words it may be shown with."""
+
+    name: str
+    """Where it came from, for error messages."""
+    noun: str
+    rich: tuple[str, ...]
+    english: tuple[str, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Table:
+    """One source, ready to be encoded."""
+
+    rows: list[Row]
+    pictures_N3HW: torch.Tensor
+    """uint8 RGB."""
+    share: float
+
+
+def read_sources(recipe: LoraRecipe, report: Report | None = None) -> list[Table]:
+    """Every source of a recipe.
+
+    Raises:
+        RecipeError: shares that do not add up to 1. DataError: a source that is missing or empty.
+    """
+    total = sum(s.share for s in recipe.sources)
+    if abs(total - 1) > 1e-6:
+        raise RecipeError(f"{recipe.name}: the shares of `sources` add up to {total:g}; they must add up to 1, for example 0.75 and 0.25.")
+    return [_read(source, recipe.resolution_px, report) for source in recipe.sources]
+
+
+def _read(source: Source, size_px: int, report: Report | None) -> Table:
+    if source.captions.startswith("sample-world:"):
+        return _drawn(source, size_px, report)
+    return _captioned(source, size_px, report)
+
+
+def _drawn(source: Source, size_px: int, report: Report | None) -> Table:
+    world = source.captions.partition(":")[2]
+    if world not in FIRST_SEED:
+        raise RecipeError(f"sources.captions: {source.captions!r}; a sample world is sample-world:korean or sample-world:general.")
+    items = list(pictures(worlds(world), source.per_concept, FIRST_SEED[world]))  # type: ignore[arg-type]
+    images = (p.render(size_px) for p in items)
+    return Table(rows=[_row(p) for p in items], pictures_N3HW=_stack(images, len(items), size_px, report), share=source.share)
+
+
+def _row(p: Picture) -> Row:
+    twins = [captions(p, v) for v in range(VARIANTS)]
+    return Row(name=f"{p.concept.slug}/{p.seed}", noun=noun(p.concept).ko, rich=tuple(t.ko for t in twins), english=(noun(p.concept).en, *(t.en for t in twins)))
+
+
+def _captioned(source: Source, size_px: int, report: Report | None) -> Table:
+    from kimchi.data.archives import read_member
+    from kimchi.data.jsonl import read_records
+    from kimchi.data.pictures import crop, decode
+    from kimchi.records import CaptionedRecord
+
+    path = Path(source.captions)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file of captions. Make it with `kimchi prepare`, or correct `sources` in the recipe.")
+    records = [r for r in read_records(path, CaptionedRecord) if r.split == source.split]
+    if not records:
+        raise DataError(f"{path}: no records of the split {source.split!r}. Prepare more pictures, or name another split.")
+    rows = [Row(name=r.path, noun=r.caption_noun, rich=(r.caption_ko,), english=(r.caption_en,) if r.caption_en else (r.caption_noun,)) for r in records]
+    images = (_square(crop(decode(read_member(r.path), r.path), r.box), size_px) for r in records)
+    return Table(rows=rows, pictures_N3HW=_stack(images, len(records), size_px, report), share=source.share)
+
+
+def _square(image: Image.Image, size_px: int) -> Image.Image:
+    """The centred square, resized."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
+
+
+def _stack(images: Iterator[Image.Image], count: int, size_px: int, report: Report | None) -> torch.Tensor:
+    array = np.empty((count, 3, size_px, size_px), np.uint8)
+    for i, image in enumerate(images):
+        array[i] = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+        if report:
+            report("reading pictures", i + 1, count)
+    return torch.from_numpy(array)
+
+
+def words_for(row: Row, recipe: LoraRecipe, rng: random.Random) -> str:
+    """The words one sample is shown: empty, English, the noun alone, or a rich caption, by the recipe's shares."""
+    if rng.random() < recipe.caption_dropout:
+        # The empty prompt of the same encoder, not zeros: guidance subtracts exactly those states.
+        return ""
+    if rng.random() < recipe.english_share:
+        return rng.choice(row.english)
+    if rng.random() < recipe.noun_share:
+        return row.noun
+    return rng.choice(row.rich)

@@ -1,0 +1,49 @@
+"""What every test stands on: no network, no shared caches, and a way to require the checks that are optional on a laptop."""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+# Before any test imports a hub library: they read these once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test neither reads nor fills the user's caches."""
+    monkeypatch.setenv("KIMCHI_HOME", str(tmp_path_factory.getbasetemp() / "kimchi-home"))
+
+
+def _require(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Where everything is required, a skip is a failure: a check that silently never runs is none."""
+    if os.environ.get("KIMCHI_REQUIRE_ALL") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and KIMCHI_REQUIRE_ALL is set: {report.longrepr}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Skips of single tests."""
+    report = yield
+    _require(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Skips of whole files."""
+    report = yield
+    _require(report)
+    return report

@@ -1,0 +1,209 @@
+"""A delivery becomes captions: complete, resumable, and split so that no scene stands on two sides."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from kimchi import recipes
+from kimchi.data.cultures import load_culture
+from kimchi.data.jsonl import read_records
+from kimchi.data.sample_world.delivery import write_delivery
+from kimchi.errors import DataError, OutputError, RecipeError
+from kimchi.parts import names
+from kimchi.pipelines import groups, run
+from kimchi.pipelines.captioners import captioner
+from kimchi.pipelines.groups import Groups
+from kimchi.pipelines.run import prepare, split_of
+from kimchi.recipes import PrepareRecipe
+from kimchi.records import CaptionedRecord, DroppedRecord, ImageRecord
+
+
+def recipe(source: Path, out: Path, **changes: object) -> PrepareRecipe:
+    return PrepareRecipe.model_validate({"kind": "prepare", "name": "t", "reader": "aihub_food", "source": str(source), "out": str(out), **changes})
+
+
+def photo(seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 255, (9, 9, 3), dtype=np.uint8)).resize((120, 120), Image.Resampling.BICUBIC)
+
+
+def save(path: Path, image: Image.Image, quality: int = 90) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    path.write_bytes(file.getvalue())
+
+
+def captions(folder: Path) -> list[CaptionedRecord]:
+    return list(read_records(folder / "captions.jsonl", CaptionedRecord))
+
+
+@pytest.fixture(scope="module")
+def delivery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("delivery") / "kfood.zip"
+    write_delivery(path, ["ramyeon", "baechu_kimchi", "gimbap"], 20, seed=0)
+    return path
+
+
+def test_a_delivery_becomes_captions(delivery: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    outcome = prepare(recipe(delivery, tmp_path / "run"), lambda *step: told.append(step))
+    assert (outcome.kept, outcome.dropped, outcome.folder) == (60, 2, tmp_path / "run")
+    records = captions(outcome.folder)
+    assert {r.caption_noun for r in records} == {"라면", "배추김치", "김밥"}
+    assert all(r.caption_noun in r.caption_ko and r.caption_en and r.caption_romanised and r.group for r in records)
+    assert all(r.made_by.part == "captioner:label" and r.made_by.recipe_hash for r in records)
+    assert len(list(read_records(outcome.folder / "captions.dropped.jsonl", DroppedRecord))) == 2
+    assert told[61] == ("read", 62, 62) and told[-1] == ("caption", 60, 60)
+    manifest = json.loads((outcome.folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["kept"] == 60 and sum(manifest["splits"].values()) == 60 and "no AIHub data" in manifest["credit"]
+
+
+def test_about_half_of_the_rich_captions_begin_with_the_noun(delivery: Path, tmp_path: Path) -> None:
+    records = captions(prepare(recipe(delivery, tmp_path / "run")).folder)
+    first = sum(r.caption_ko.startswith(r.caption_noun) for r in records)
+    assert 15 <= first <= 45 and len({r.caption_ko for r in records}) >= 15
+
+
+def test_the_same_command_again_does_nothing_and_a_change_does_it_all(delivery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = prepare(recipe(delivery, tmp_path / "run"))
+    kept_bytes = (first.folder / "captions.jsonl").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "captioner", lambda *_: pytest.fail("the captioner ran again"))
+        again = prepare(recipe(delivery, tmp_path / "run"))
+    assert (again.kept, again.dropped) == (first.kept, first.dropped)
+    changed = prepare(recipe(delivery, tmp_path / "run", test_share=0.9))
+    assert sum(r.split == "test" for r in captions(changed.folder)) > 40
+    prepare(recipe(delivery, tmp_path / "run"))
+    assert (first.folder / "captions.jsonl").read_bytes() == kept_bytes
+
+
+@pytest.mark.parametrize("name", ["records.jsonl", "captions.jsonl", "captions.dropped.jsonl", "manifest.json"])
+def test_a_run_killed_before_any_file_goes_on(delivery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    whole = (prepare(recipe(delivery, tmp_path / "whole")).folder / "captions.jsonl").read_bytes()
+    job = recipe(delivery, tmp_path / "run")
+    prepare(recipe(delivery, tmp_path / "run", test_share=0.5))  # an older run of another recipe stands there
+    write, dump = run.write_records, run.write_json
+
+    def stop_at(path: Path, content: object, go_on: object) -> object:
+        if path.name == name:
+            raise KeyboardInterrupt
+        return go_on(path, content)  # type: ignore[operator]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "write_records", lambda path, records: stop_at(path, records, write))
+        patch.setattr(run, "write_json", lambda path, value: stop_at(path, value, dump))
+        with pytest.raises(KeyboardInterrupt):
+            prepare(job)
+    assert not (tmp_path / "run" / "manifest.json").exists()
+    assert (prepare(job).folder / "captions.jsonl").read_bytes().replace(b"", b"") == whole.replace(b"", b"")
+
+
+def test_the_split_is_stable_when_data_is_added(tmp_path: Path) -> None:
+    for i in range(60):
+        save(tmp_path / "d" / "국" / "무국" / f"{i}.jpg", photo(i))
+    before = {r.id: r.split for r in captions(prepare(recipe(tmp_path / "d", tmp_path / "run", validation_share=0.2, test_share=0.2)).folder)}
+    for i in range(60, 120):
+        save(tmp_path / "d" / "국" / "가국" / f"{i}.jpg", photo(i))
+        save(tmp_path / "d" / "국" / "무국" / f"{i + 100}.jpg", photo(i + 100))
+    after = {r.id: r.split for r in captions(prepare(recipe(tmp_path / "d", tmp_path / "run", validation_share=0.2, test_share=0.2)).folder)}
+    assert len(after) == 180 and set(before.values()) == {"train", "validation", "test"}
+    assert {identity: after[identity] for identity in before} == before
+
+
+def test_shots_of_one_plate_stay_together(tmp_path: Path) -> None:
+    for i in range(40):
+        for j, quality in enumerate((95, 70, 45)):
+            save(tmp_path / "d" / "국" / "무국" / f"{i}_{j}.jpg", photo(i), quality)
+    records = captions(prepare(recipe(tmp_path / "d", tmp_path / "run", validation_share=0.3, test_share=0.3)).folder)
+    groups_by_plate = [{r.group for r in records if Path(r.path).name.startswith(f"{i}_")} for i in range(40)]
+    assert len(records) == 120 and all(len(found) == 1 for found in groups_by_plate)
+    assert len({r.group for r in records}) == 40
+    splits: dict[str, set[str]] = {}
+    for record in records:
+        splits.setdefault(record.group, set()).add(record.split)
+    assert all(len(found) == 1 for found in splits.values())
+
+
+def image(identity: int, value: int) -> ImageRecord:
+    return ImageRecord(id=f"{identity:016x}", path="x", labels=("a",), dhash=f"{value:064x}")
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=40), st.randoms(use_true_random=False), st.integers(4, 400))
+def test_groups_are_what_comparing_all_pairs_gives(shifts: list[int], rng: object, block_words: int) -> None:
+    """Chains link, the order of reading does not matter, and neither does the size of a block."""
+    values = [(1 << shift) - 1 for shift in shifts]  # distance is the difference of the shifts
+    records = [image(i, value) for i, value in enumerate(values)]
+    rng.shuffle(records)  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "_BLOCK_WORDS", block_words)
+        grouped = Groups()
+        assert list(grouped.note(iter(records))) == records
+        found = grouped.settle()
+    ordered = sorted(range(len(shifts)), key=lambda i: shifts[i])
+    for a, b in zip(ordered, ordered[1:], strict=False):
+        together = found[f"{a:016x}"] == found[f"{b:016x}"]
+        assert together == (shifts[b] - shifts[a] <= groups.NEAR_BITS)
+
+
+def test_records_without_a_hash_or_of_other_labels_are_alone() -> None:
+    records = [ImageRecord(id="a", path="x", labels=("l",)), ImageRecord(id="b", path="x", labels=("l",)), image(1, 0)]
+    grouped = Groups()
+    list(grouped.note(iter(records)))
+    assert grouped.settle() == {"a": "a", "b": "b", f"{1:016x}": f"{1:016x}"}
+
+
+def test_shares_of_the_split_are_about_as_asked(tmp_path: Path) -> None:
+    job = recipe(tmp_path, tmp_path, validation_share=0.1, test_share=0.2)
+    splits = [split_of(str(i), job) for i in range(5000)]
+    assert abs(splits.count("test") / 5000 - 0.2) < 0.02 and abs(splits.count("validation") / 5000 - 0.1) < 0.02
+
+
+@pytest.mark.parametrize("name", names("kimchi.pipelines.captioners"))
+def test_every_captioner_keeps_the_contract(name: str) -> None:
+    """Same records in, same captions out, none lost, the label's name in each."""
+    culture = load_culture("ko")
+    records = [
+        ImageRecord(id=f"{i:016x}", path=f"{i}.jpg", labels=labels)
+        for i, labels in enumerate([("면", "라면"), ("국", "떡국_만두국"), ("찌개", "닭계장"), ("새", "새것"), ()])
+    ]
+    first, second = (list(captioner(name, culture, 0).caption(iter(records))) for _ in range(2))
+    assert first == second and [r.path for r in first] == [r.path for r in records]
+    assert isinstance(first[4], DroppedRecord)
+    for record in first[:4]:
+        assert isinstance(record, CaptionedRecord)
+        assert any(display in record.caption_ko for display in culture.displays(record.labels[-1]))
+    assert [r.caption_noun for r in first[:4] if isinstance(r, CaptionedRecord)] == ["라면", "떡국 또는 만두국", "닭개장", "새것"]
+
+
+def test_errors_say_what_to_do(delivery: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--set source="):
+        prepare(recipe(tmp_path / "none.zip", tmp_path / "run"))
+    with pytest.raises(RecipeError, match="leave nothing to train on"):
+        prepare(recipe(delivery, tmp_path / "run", test_share=0.6, validation_share=0.4))
+    with pytest.raises(RecipeError, match="label"):
+        prepare(recipe(delivery, tmp_path / "run", captioner="lable"))
+    with pytest.raises(RecipeError, match="ko"):
+        prepare(recipe(delivery, tmp_path / "run", culture="kr"))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot be"):
+        prepare(recipe(delivery, tmp_path / "file" / "run"))
+
+
+def test_a_delivery_with_nothing_usable_leaves_the_reasons_and_no_captions(tmp_path: Path) -> None:
+    (tmp_path / "d" / "국" / "무국").mkdir(parents=True)
+    (tmp_path / "d" / "국" / "무국" / "a.jpg").write_bytes(b"broken")
+    with pytest.raises(DataError, match="nothing in it can be used; 1 dropped"):
+        prepare(recipe(tmp_path / "d", tmp_path / "run"))
+    assert not (tmp_path / "run" / "captions.jsonl").exists() and not (tmp_path / "run" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("path", sorted((recipes.HOME / "pipelines").glob("*.yaml")), ids=lambda p: p.stem)
+def test_shipped_recipes_prepare_a_delivery(path: Path, delivery: Path, tmp_path: Path) -> None:
+    job = recipes.load_recipe(str(path), (f"source={delivery}", f"out={tmp_path / 'run'}"), kind="prepare")
+    assert prepare(job).kept == 60
