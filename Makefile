@@ -2,7 +2,7 @@
 # make test         every check
 # make slow         the checks that take minutes each
 # make bench        the numbers of the README, printed
-# make mini         the miniature suite again, from nothing (hours on a CPU)
+# make mini         what of the miniature suite is missing, or whose recipe has changed, trained from nothing (hours on a CPU)
 # make lint         only the checks that run nothing
 #
 # Works with GNU make 3.81, which macOS ships. PYTHON=python3.12 chooses the Python that makes .venv.

@@ -119,7 +119,7 @@ class LoraRecipe(_Strict):
     def _shares_fill_a_batch(self) -> Self:
         total = sum(source.share for source in self.sources)
         if abs(total - 1) > 1e-3:
-            raise ValueError(f"the shares of its sources add up to {total:g}, and must add up to 1")
+            raise RecipeError(f"the shares of its sources add up to {total:g}, and must add up to 1. Change `share` of one of them.")
         return self
 
 
@@ -308,6 +308,8 @@ def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: str | tuple
         raise RecipeError(f"{path}: kind is {reprlib.repr(found)}, and {rule}. `kimchi recipes list` shows which recipe is which.")
     try:
         return _KINDS[found].model_validate(data)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from error
     except ValidationError as error:
         raise RecipeError(_explain(path, _KINDS[found], error)) from error
 
@@ -331,8 +333,7 @@ def _explain_one(schema: type[BaseModel], problem: dict[str, Any]) -> str:
         return f"`{where}` is not a key here; " + (f"did you mean `{near[0]}`?" if near else f"the keys are {', '.join(known)}.")
     if problem["type"] == "missing":
         return f"`{where}` is missing; add it, or pass --set {where}=VALUE."
-    rule = problem["msg"].removeprefix("Value error, ")
-    return f"`{where}` is {reprlib.repr(problem['input'])}: {rule}." if place else f"{rule}."
+    return f"`{where}` is {reprlib.repr(problem['input'])}: {problem['msg']}."
 
 
 def to_yaml(recipe: BaseModel) -> str:

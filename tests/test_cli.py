@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 import kimchi
-from kimchi import doctor, recipes
+from kimchi import doctor, quickstart, recipes
 from kimchi.cli import main, show
+from kimchi.data.sample_world.delivery import write_delivery
 from kimchi.errors import PromptError
+from kimchi.training import run
+from kimchi.training.loop import Progress
 
 COMMANDS = ["quickstart", "prepare", "train", "generate", "doctor", "recipes list", "recipes copy"]
 SHIPPED = {recipes.load_recipe(name).kind: name for name in recipes.list_recipes()}
@@ -108,6 +111,69 @@ class TestRecipes:
     def test_the_wrong_command_for_a_recipe(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["prepare", SHIPPED["mini"]]) == 1
         assert "this command runs prepare" in capsys.readouterr().err
+
+
+class TestStages:
+    def test_prepare(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.chdir(tmp_path)
+        write_delivery(tmp_path / "배달" / "kfood.zip", ["ramyeon"], per_concept=2, seed=1)
+        assert main(["prepare", SHIPPED["prepare"], "--set", "source=배달/kfood.zip", "--set", "out=here", "--json"]) == 0
+        captured = capsys.readouterr()
+        assert captured.out.splitlines()[0] == "here/captions.jsonl"
+        outcome = last_json(captured.out)
+        assert (outcome["folder"], outcome["kept"], outcome["dropped"]) == ("here", 2, 2)
+        assert captured.err.splitlines()[-1].startswith("Next: kimchi train ")
+
+    @pytest.mark.parametrize(("kind", "following"), [("lora", "kimchi generate --model runs/x '한국의 라면을 그려줘'"), ("mini", "kimchi doctor")])
+    def test_train(self, kind: str, following: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        def fake(recipe: Any, watch: Any, report: Any) -> run.TrainOutcome:
+            """Stands for minutes of training, which its own tests do."""
+            report("caching", 1, 2)
+            watch(Progress(step=3, steps=recipe.steps, loss=0.25, seconds=1.0))
+            return run.TrainOutcome(folder=Path("runs/x"), steps=recipe.steps, final_loss=0.25, seconds=1.5)
+
+        monkeypatch.setattr(run, "train", fake)
+        assert main(["train", SHIPPED[kind], "--set", "steps=3", "--json"]) == 0
+        captured = capsys.readouterr()
+        assert captured.out == 'runs/x\n{"folder": "runs/x", "steps": 3, "final_loss": 0.25, "seconds": 1.5}\n'
+        assert captured.err == f"3 steps, loss 0.2500, 2 s.\nNext: {following}\n"
+
+    def test_quickstart(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        share = {"count": 9, "n": 10, "share": 0.9, "low": 0.6, "high": 0.98}
+
+        def fake(folder: Path, report: Any, say: Any) -> quickstart.QuickstartOutcome:
+            """Stands for the chain, which its own tests run."""
+            report("scoring", 1, 4)
+            scores = {arm: {"rich": share, "noun": share} for arm in quickstart.ARMS} | {"trained_minus_swap": {}}
+            return quickstart.QuickstartOutcome(report=folder / "report.html", seconds=1.0, scores=scores, folder=folder)
+
+        monkeypatch.setattr(quickstart, "quickstart", fake)
+        assert main(["quickstart", "my", "--json"]) == 0
+        captured = capsys.readouterr()
+        assert captured.out.splitlines()[0] == "my/report.html"
+        assert last_json(captured.out)["scores"]["trained"]["rich"] == share
+        assert "  trained  rich  90% (60% to 98%)   noun  90% (60% to 98%)\n" in captured.err
+        assert captured.err.splitlines()[-1].startswith("Next: open my/report.html in a browser")
+
+
+class TestBars:
+    def test_a_log_gets_a_line_now_and_then(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        with show.Bars() as bars:
+            bars.report("read", 1, 9)
+            monkeypatch.setattr(show.Bars, "QUIET_SECONDS", -1)
+            bars.watch(Progress(step=3, steps=9, loss=0.5, seconds=1))
+        assert capsys.readouterr() == ("", "training 3/9 loss 0.5000\n")
+
+    def test_a_terminal_gets_a_bar_a_stage(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        with show.Bars() as bars:
+            bars.report("caption [김치]", 4, 9)
+            bars.watch(Progress(step=3, steps=9, loss=0.5, seconds=1))
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "caption [김치]" in err
+        assert "4/9" in err
+        assert "training loss 0.5000" in err
 
 
 @dataclass

@@ -80,10 +80,16 @@ def quickstart(
     \b
     kimchi quickstart
     """
+    from kimchi.quickstart import ARMS
     from kimchi.quickstart import quickstart as run
 
-    outcome = run(folder)
-    finish(outcome, [str(outcome.report)], f"open {outcome.report}, then: {EXAMPLE}", as_json=as_json)
+    with Bars() as bars:
+        outcome = run(folder, report=bars.report, say=say)
+    say("Dish recognised in the pictures, with 95 % intervals:")
+    for arm, forms in outcome.scores.items():
+        if arm in ARMS:
+            say(f"  {arm:<8} " + "   ".join(f"{form} {one['share']:4.0%} ({one['low']:.0%} to {one['high']:.0%})" for form, one in forms.items()))
+    finish(outcome, [str(outcome.report)], f"open {outcome.report} in a browser, then: {EXAMPLE}", as_json=as_json)
 
 
 @app.command()
@@ -127,7 +133,9 @@ def train(recipe: RecipeArgument, set_: SetOption = None, dry_run: DryRunOption 
     with Bars() as bars:
         outcome = run(plan, watch=bars.watch, report=bars.report)
     say(f"{outcome.steps} steps, loss {outcome.final_loss:.4f}, {outcome.seconds:.0f} s.")
-    finish(outcome, [str(outcome.folder)], f"kimchi generate --model {outcome.folder} '한국의 라면을 그려줘'", as_json=as_json)
+    # A part of the miniature draws nothing by itself.
+    following = "kimchi doctor" if plan.kind == "mini" else f"kimchi generate --model {outcome.folder} '한국의 라면을 그려줘'"
+    finish(outcome, [str(outcome.folder)], following, as_json=as_json)
 
 
 def _print_recipe(plan: "Recipe", command: str, as_json: bool) -> None:

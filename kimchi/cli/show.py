@@ -29,7 +29,8 @@ class Step(Protocol):
 class Bars:
     """Progress on stderr: a bar per stage in a terminal; elsewhere a line every half minute, so that a log stays readable."""
 
-    _QUIET_SECONDS = 30.0
+    QUIET_SECONDS = 30.0
+    """Where there is no terminal: the least time between two lines."""
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
@@ -41,7 +42,7 @@ class Bars:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._progress = Progress(*columns, console=Console(stderr=True))
             self._progress.start()
         return self
@@ -53,7 +54,7 @@ class Bars:
     def report(self, stage: str, done: int, total: int, note: str = "") -> None:
         """How far a stage is: what it does, done, of how many."""
         if self._progress is None:
-            if time.monotonic() - self._spoke > self._QUIET_SECONDS:
+            if time.monotonic() - self._spoke > self.QUIET_SECONDS:
                 self._spoke = time.monotonic()
                 say(f"{stage} {done}/{total} {note}".rstrip())
             return

@@ -17,7 +17,7 @@ MIN_SIDE_PX = 16
 """Shortest side of a crop, pixels."""
 MIN_AREA_SHARE = 0.02
 """Smallest crop as a share of the picture's area; providers' boxes are often a few stray pixels."""
-_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 _HASH_SIDE, _MARGIN = 16, 4
 
 

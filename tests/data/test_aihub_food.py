@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -71,12 +71,14 @@ def test_crop_lines(value: str, box: pictures.Box | None) -> None:
     assert parse_crop(value) == box
 
 
+@settings(deadline=None)  # other work may share the cores
 @given(st.text())
 def test_any_crop_file_is_survived(text: str) -> None:
     for value in (*parse_crops(text).values(), parse_crop(text)):
         assert value is None or (value[0] < value[2] and value[1] < value[3])
 
 
+@settings(deadline=None)  # other work may share the cores
 @given(*[st.integers(0, 9999)] * 2, *[st.integers(1, 9999)] * 2, st.sampled_from([",", ", ", " ,"]))
 def test_every_good_line_is_understood(x: int, y: int, w: int, h: int, comma: str) -> None:
     assert parse_crop(comma.join(map(str, (x, y, w, h)))) == (x, y, x + w, y + h)

@@ -1,12 +1,13 @@
 """Whatever the bytes are: an upright RGB picture, or a DataError."""
 
+import contextlib
 import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -28,7 +29,7 @@ def gradient(width: int = 64, height: int = 48) -> Image.Image:
 JPEG = encode(gradient(), "JPEG", quality=90)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF"])
 def test_formats(kind: str) -> None:
     image = pictures.decode(encode(gradient(), kind), "a")
     assert (image.mode, image.size) == ("RGB", (64, 48))
@@ -78,26 +79,26 @@ def test_thirty_thousand_pixels_square_are_refused_unread(side: int) -> None:
         pictures.decode(_huge_png(side, side), "huge.png")
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", JPEG[: len(JPEG) // 2], encode(gradient())[:200], b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"])
+@pytest.mark.parametrize("content", [b"", b"<html>", JPEG[: len(JPEG) // 2], encode(gradient())[:100], b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"])
 def test_what_is_no_picture_is_a_data_error(content: bytes) -> None:
     with pytest.raises(DataError, match=r"kimchi\.jpg: "):
         pictures.decode(content, "kimchi.jpg")
 
 
+@settings(deadline=None)  # other work may share the cores
 @given(st.sampled_from([JPEG, encode(gradient()), encode(gradient(), "GIF"), encode(gradient(), "TIFF")]), st.data())
 def test_damaged_bytes_give_a_picture_or_a_data_error(content: bytes, data: st.DataObject) -> None:
     damaged = bytearray(content)
     for _ in range(data.draw(st.integers(1, 8))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(DataError):
         assert pictures.decode(bytes(damaged), "a").mode == "RGB"
-    except DataError:
-        pass
 
 
 whole_numbers = st.integers(-(10**7), 10**7)
 
 
+@settings(deadline=None)  # other work may share the cores
 @given(st.tuples(whole_numbers, whole_numbers, whole_numbers, whole_numbers), st.integers(1, 5000), st.integers(1, 5000))
 def test_a_fitted_box_is_ordered_inside_and_not_tiny(box: pictures.Box, width: int, height: int) -> None:
     fitted = pictures.fit_box(box, width, height)
@@ -110,7 +111,10 @@ def test_a_fitted_box_is_ordered_inside_and_not_tiny(box: pictures.Box, width: i
 
 @pytest.mark.parametrize(
     ("box", "size"),
-    [(None, (64, 48)), ((10, 5, 40, 35), (30, 30)), ((40, 35, 10, 5), (30, 30)), ((-9, -9, 30, 30), (30, 30)), ((5, 5, 8, 40), (64, 48)), ((90, 90, 120, 120), (64, 48))],
+    [
+        (None, (64, 48)), ((10, 5, 40, 35), (30, 30)), ((40, 35, 10, 5), (30, 30)), 
+        ((-9, -9, 30, 30), (30, 30)), ((5, 5, 8, 40), (64, 48)), ((90, 90, 120, 120), (64, 48)),
+    ],
 )  # fmt: skip
 def test_crop_sorts_clips_and_falls_back_to_the_whole(box: pictures.Box | None, size: tuple[int, int]) -> None:
     assert pictures.crop(gradient(), box).size == size

@@ -41,9 +41,9 @@ def parse_crop(value: str) -> pictures.Box | None:
     (",w,h", "dissimilar,w,h", "open,w,h"). Anything after a space that follows a number is junk.
     """
     items = value.strip().split(",")
+    if not re.search("[0-9]", items[0]):
+        items = items[1:3]
     matches = [_NUMBER.match(item) for item in items]
-    if matches[0] is None:
-        matches = matches[1:3]
     numbers = [int(match.group(1)) for match in matches if match]
     if len(numbers) != len(matches) or len(numbers) not in (2, 4):
         return None

@@ -1,0 +1,1 @@
+"""Judging pictures: intervals, scores by the recogniser, and reports."""

@@ -1,0 +1,87 @@
+"""The four arms of the comparison: the same prompts with the same seeds, drawn by four models, kept as contact sheets."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from kimchi.data.cultures import load_culture
+from kimchi.data.files import atomic_path, hash_files, sha256, write_json
+from kimchi.data.sample_world import Concept
+from kimchi.generation.sampler import OnStep
+from kimchi.pipelines.captioners import captioner
+from kimchi.records import CaptionedRecord, ImageRecord
+
+if TYPE_CHECKING:
+    from kimchi.generation.generate import Kimchi
+
+FORMS = ("rich", "noun")
+"""A rich caption as `prepare` words it, and the noun alone."""
+FIRST_SEED = 8_500_000
+"""Seed of the first picture; each further one takes the next."""
+_COLUMNS = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One picture that every arm draws."""
+
+    slug: str
+    """The concept it asks for."""
+    form: str
+    """One of FORMS."""
+    text: str
+    seed: int
+
+
+def make_prompts(concepts: Sequence[Concept], per_concept: int) -> list[Prompt]:
+    """The rich captions of pictures that nobody was shown, then as many nouns; concept by concept within each form.
+
+    The captions are worded by the captioner of `prepare`, for picture ids that no delivery holds.
+    """
+    label = captioner("label", load_culture("ko"), seed=0)
+    unseen = [ImageRecord(id=sha256(f"unseen/{c.slug}/{i}".encode()), path="", labels=c.label) for c in concepts for i in range(per_concept)]
+    captioned = [record for record in label.caption(iter(unseen)) if isinstance(record, CaptionedRecord)]
+    slugs = [c.slug for c in concepts for _ in range(per_concept)]
+    texts = [("rich", record.caption_ko) for record in captioned] + [("noun", record.caption_noun) for record in captioned]
+    return [
+        Prompt(slug=slug, form=form, text=text, seed=FIRST_SEED + i) for i, (slug, (form, text)) in enumerate(zip(slugs * len(FORMS), texts, strict=True))
+    ]
+
+
+def files(folder: Path, arm: str) -> list[Path]:
+    """What one arm leaves: a sheet a form, and the record of how they were made."""
+    return [*(folder / f"{arm}-{form}.png" for form in FORMS), folder / f"{arm}.json"]
+
+
+def draw(painter: "Kimchi", arm: str, prompts: Sequence[Prompt], folder: Path, *, steps: int, batch: int, on_step: OnStep | None = None) -> None:
+    """Draw one arm; its record is written last."""
+    drawn = painter.generate([p.text for p in prompts], seed=prompts[0].seed, steps=steps, batch=batch, on_step=on_step)
+    for form in FORMS:
+        _write_sheet([d.image for d, p in zip(drawn, prompts, strict=True) if p.form == form], folder / f"{arm}-{form}.png")
+    record: dict[str, Any] = {key: drawn[0].provenance[key] for key in ("model", "hashes", "miniature", "steps", "guidance", "scheduler", "size_px", "device")}
+    pictures = [{**asdict(p), "drawn": d.provenance["prompt"], "cut": d.cut} for p, d in zip(prompts, drawn, strict=True)]
+    sheets = {path.name: hash_files([path], 64) for path in files(folder, arm)[:-1]}
+    write_json(folder / f"{arm}.json", {"arm": arm, **record, "batch": batch, "columns": _COLUMNS, "sheets": sheets, "pictures": pictures})
+
+
+def read(folder: Path, arm: str, form: str) -> list[Image.Image]:
+    """The pictures of one arm and form, in the order of their prompts."""
+    record = json.loads((folder / f"{arm}.json").read_text(encoding="utf-8"))
+    count, side, columns = sum(p["form"] == form for p in record["pictures"]), record["size_px"], record["columns"]
+    with Image.open(folder / f"{arm}-{form}.png") as file:
+        sheet = file.convert("RGB")
+    corners = [(i % columns * side, i // columns * side) for i in range(count)]
+    return [sheet.crop((x, y, x + side, y + side)) for x, y in corners]
+
+
+def _write_sheet(images: Sequence[Image.Image], path: Path) -> None:
+    side = images[0].width
+    sheet = Image.new("RGB", (side * min(_COLUMNS, len(images)), side * -(-len(images) // _COLUMNS)))
+    for i, image in enumerate(images):
+        sheet.paste(image, (i % _COLUMNS * side, i // _COLUMNS * side))
+    with atomic_path(path) as temporary:
+        sheet.save(temporary, "PNG")
