@@ -9,12 +9,12 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the miniature suite lies in the package."""
-SUITE = ("mini-base", "mini-korean-clip", "mini-ko", "recogniser")
+SUITE = ("mini-base/vae", "mini-base/text_encoder", "mini-base/unet", "mini-korean-clip", "mini-ko", "recogniser")
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "datasets", "open_clip_torch", "resvg_py", "pydantic", "typer", "rich")
 _GIB = 2**30
 # Fonts that macOS and Windows ship, for machines without fontconfig.
@@ -64,7 +64,7 @@ class Diagnosis:
 def examine(weights: Path = WEIGHTS) -> Diagnosis:
     """Look at this machine. Reads every shipped weight once, to hash it; imports torch if it is there, to ask for a GPU."""
     gpu, cores, memory = find_gpu(), count_cores(), memory_gib()
-    suite = tuple(check_weights(weights / name) for name in SUITE)
+    suite = tuple(replace(check_weights(weights / name), name=name) for name in SUITE)
     packages = {name: _version(name) for name in PACKAGES}
     return Diagnosis(
         platform=f"{platform.system()} {platform.machine()}",

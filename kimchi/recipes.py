@@ -129,7 +129,7 @@ class MiniPartRecipe(_Strict):
     kind: Literal["mini"]
     name: str
     """What progress and cards call this run."""
-    part: Literal["vae", "clip", "unet", "korean_clip", "recogniser"]
+    part: Literal["vae", "vae_decoder", "clip", "unet", "korean_clip", "recogniser"]
     """Which part: a file of kimchi/training/mini/."""
     steps: int = Field(ge=1)
     """Optimiser steps."""

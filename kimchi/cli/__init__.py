@@ -167,6 +167,11 @@ def generate(
     kimchi generate "눈 오는 밤의 한옥" "a red dress" --count 4 --seed 7
     """
     check_folder(out)
+    from kimchi.generation.prompts import as_drawn
+
+    # Refused before weights load: a prompt that asks for nothing.
+    for prompt in prompts:
+        as_drawn(prompt)
     from kimchi import Kimchi
 
     began = time.monotonic()

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from kimchi.errors import OutputError
 
 
 @contextmanager
-def atomic_path(final: Path) -> Iterator[Path]:
+def atomic_path(final: Path) -> Generator[Path]:
     """A temporary path beside `final`, renamed onto it when the block ends well and removed when it does not.
 
     Raises:
@@ -69,3 +69,9 @@ def hash_files(paths: Iterable[Path], digits: int = 16) -> str:
         with path.open("rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:digits]
+
+
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a file, as sha256sum prints it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,22 +3,26 @@
 import base64
 import io
 from collections.abc import Sequence
+from math import floor, log10
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
+
+# The loss curve's frame, in the units of its viewBox.
+_WIDTH, _HEIGHT = 720, 240
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 700, 8, 212
 
 
 def render(template: str, values: dict[str, Any]) -> str:
     """A template of kimchi/eval/templates/ with its values filled in. Text is escaped; a value that is missing is an error.
 
-    Filters: `picture` (a PIL picture => data address), `percent` (0.853 => "85"), `seconds` (83 => "1 min 23 s"), `초` (the same in Korean).
+    Templates have the functions below as filters (`picture`, `percent`, `points`, `seconds`, `seconds_ko`) and as `interval_svg`, `loss_svg`.
     """
     environment = Environment(loader=PackageLoader("kimchi.eval"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update({"picture": data_address, "percent": percent, "seconds": seconds, "seconds_ko": seconds_ko})
-    environment.globals.update({"interval_svg": interval_svg, "loss_svg": loss_svg})
-    return environment.get_template(template).render(values)
+    environment.filters |= {"picture": data_address, "percent": percent, "points": points, "seconds": seconds, "seconds_ko": seconds_ko}
+    return environment.get_template(template).render({"interval_svg": interval_svg, "loss_svg": loss_svg, **values})
 
 
 def data_address(image: Image.Image) -> str:
@@ -31,6 +35,12 @@ def data_address(image: Image.Image) -> str:
 def percent(share: float) -> str:
     """0 to 1 => whole percents."""
     return f"{100 * share:.0f}"
+
+
+def points(difference: float) -> str:
+    """-1 to 1 => percentage points with their sign: "+42", "−3", "0"."""
+    whole = round(100 * difference)
+    return f"{whole:+d}".replace("-", "−") if whole else "0"
 
 
 def seconds(value: float) -> str:
@@ -54,28 +64,28 @@ def interval_svg(share: float, low: float, high: float, goal: float | None = Non
 
 
 def loss_svg(losses: Sequence[float], label: str) -> Markup:
-    """A loss curve: every step faint, the mean of a twentieth of the run around each step bold, axes with round numbers."""
-    width, height, left, bottom = 720.0, 240.0, 46.0, 28.0
-    top = _round_up(sorted(losses)[int(0.98 * (len(losses) - 1))] * 1.05)  # a few wild steps must not flatten the rest
+    """A loss curve: every step faint, the mean around each step bold; the axes show loss and step."""
+    # A few wild steps at the start must not flatten the rest.
+    top = _round_up(1.05 * sorted(losses)[int(0.98 * (len(losses) - 1))])
+    quarters = [k / 4 for k in range(5)]
+    rows = "".join(f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{_down(q):.1f}" y2="{_down(q):.1f}"/>' for q in quarters)
+    heights = "".join(f'<text x="{_LEFT - 6}" y="{_down(q) + 4:.1f}" text-anchor="end">{top * q:.3g}</text>' for q in quarters)
+    steps = "".join(f'<text x="{_across(q):.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{round(len(losses) * q)}</text>' for q in quarters)
+    curves = "".join(f'<polyline class="{name}" points="{_points(line, top)}"/>' for name, line in (("raw", losses), ("mean", _smooth(losses))))
+    return Markup(f'<svg class="loss" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(label)}">{rows}{heights}{steps}{curves}</svg>')
 
-    def points(values: Sequence[float]) -> str:
-        step = (width - left - 8) / max(1, len(values) - 1)
-        return " ".join(f"{left + i * step:.1f},{8 + (height - bottom - 8) * (1 - min(v, top) / top):.1f}" for i, v in enumerate(values))
 
-    grid = "".join(
-        f'<line class="grid" x1="{left}" x2="{width - 8}" y1="{y:.1f}" y2="{y:.1f}"/><text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{top * k / 4:.3g}</text>'
-        for k in range(5)
-        for y in [8 + (height - bottom - 8) * (1 - k / 4)]
-    )
-    ticks = "".join(
-        f'<text x="{left + (width - left - 8) * k / 4:.1f}" y="{height - 8}" text-anchor="{("start", "middle", "middle", "middle", "end")[k]}">'
-        f"{round(len(losses) * k / 4)}</text>"
-        for k in range(5)
-    )
-    return Markup(
-        f'<svg class="loss" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{Markup.escape(label)}">{grid}{ticks}'
-        f'<polyline class="raw" points="{points(losses)}"/><polyline class="mean" points="{points(_smooth(losses))}"/></svg>'
-    )
+def _across(part: float) -> float:
+    return _LEFT + (_RIGHT - _LEFT) * part
+
+
+def _down(part: float) -> float:
+    return _TOP + (_BOTTOM - _TOP) * (1 - part)
+
+
+def _points(values: Sequence[float], top: float) -> str:
+    last = max(1, len(values) - 1)
+    return " ".join(f"{_across(i / last):.1f},{_down(min(value / top, 1)):.1f}" for i, value in enumerate(values))
 
 
 def _smooth(losses: Sequence[float]) -> list[float]:
@@ -85,10 +95,6 @@ def _smooth(losses: Sequence[float]) -> list[float]:
 
 
 def _round_up(value: float) -> float:
-    """The next number of the form 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten."""
-    scale = 10.0 ** (len(f"{int(value)}") - 1 if value >= 1 else -3)
-    while True:
-        for factor in (1, 1.5, 2, 3, 4, 5, 6, 8):
-            if factor * scale >= value:
-                return factor * scale
-        scale *= 10
+    """The next number whose quarters are short: 1, 1.2, 1.6, 2, 3, 4, 6, 8 times a power of ten."""
+    scale = 10.0 ** floor(log10(value)) if value > 0 else 1.0
+    return next(factor * scale for factor in (1, 1.2, 1.6, 2, 3, 4, 6, 8, 10) if factor * scale >= value * (1 - 1e-9))

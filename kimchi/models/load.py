@@ -12,6 +12,7 @@ from kimchi.data.files import hash_files
 from kimchi.errors import ModelError
 
 from . import lora
+from .networks import channels_last
 from .text_encoders.clip import TextEncoder
 
 MINIATURES = ("mini", "mini-raw", "mini-base")
@@ -67,7 +68,10 @@ def load_base(name: str) -> Model:
     if folder.is_file():
         return _from_file(folder)
     if "/" not in name or name.count("/") > 1 or name.startswith(("/", ".", "~")):
-        raise ModelError(f"{name}: no such model. Use one of {', '.join(MINIATURES)}, a run folder, a diffusers folder, a .safetensors checkpoint, or a hub id such as owner/name.")
+        raise ModelError(
+            f"{name}: no such model. Use one of {', '.join(MINIATURES)}, a run folder, a diffusers folder, a .safetensors checkpoint, "
+            "or a hub id such as owner/name."
+        )
     return _from_hub(name)
 
 
@@ -84,7 +88,9 @@ def _read(what: str, make: Any, **arguments: Any) -> Any:
 
 def _from_folder(folder: Path, name: str) -> Model:
     def part(loader: Any, sub: str) -> Any:
-        return _read(f"{folder / sub}", lambda: loader.from_pretrained(str(folder), subfolder=sub, dtype=torch.float32, use_safetensors=True, local_files_only=True))
+        return _read(
+            f"{folder / sub}", lambda: loader.from_pretrained(str(folder), subfolder=sub, dtype=torch.float32, use_safetensors=True, local_files_only=True)
+        )
 
     scheduler = _read(f"{folder / 'scheduler'}", lambda: json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8")))
     text = _read(f"{folder / 'text_encoder'}", lambda: TextEncoder.load(folder / "text_encoder", tokenizer=folder / "tokenizer"))
@@ -113,21 +119,26 @@ def _from_hub(name: str) -> Model:
 
 def _from_pipe(pipe: StableDiffusionPipeline, name: str) -> Model:
     text = TextEncoder(pipe.text_encoder, pipe.tokenizer, f"{name}/text_encoder")
-    return _assemble(name, pipe.unet, pipe.vae, text, dict(pipe.scheduler.config))
+    # As its file says it. In memory diffusers also lists the settings left at their default, and from_config drops whatever is listed,
+    # ours included: "trailing" or "v_prediction" written over such a config would be ignored without a word.
+    scheduler = {key: value for key, value in pipe.scheduler.config.items() if key != "_use_default_values"}
+    return _assemble(name, pipe.unet, pipe.vae, text, scheduler)
 
 
 def _assemble(name: str, unet: UNet2DConditionModel, vae: AutoencoderKL, text: TextEncoder, scheduler: dict[str, Any]) -> Model:
     _check_width(name, unet, text)
     for net in (unet, vae):
-        net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    side = int(unet.config.sample_size) * 2 ** (len(vae.config.block_out_channels) - 1)
+        channels_last(net.eval().requires_grad_(False))
+    side = int(unet.config["sample_size"]) * 2 ** (len(vae.config["block_out_channels"]) - 1)
     return Model(name=name, unet=unet, vae=vae, text=text, scheduler_config=scheduler, size_px=side)
 
 
 def _check_width(name: str, unet: UNet2DConditionModel, text: TextEncoder) -> None:
-    wanted = unet.config.cross_attention_dim
+    wanted = unet.config["cross_attention_dim"]
     if text.width != wanted:
-        raise ModelError(f"{name}: the text encoder {text.name} gives {text.width}-wide states and the UNet reads {wanted}. Choose an encoder of width {wanted}.")
+        raise ModelError(
+            f"{name}: the text encoder {text.name} gives {text.width}-wide states and the UNet reads {wanted}. Choose an encoder of width {wanted}."
+        )
 
 
 def with_encoder(model: Model, encoder: str, name: str) -> Model:
@@ -163,9 +174,12 @@ def load_run(folder: Path, name: str) -> Model:
     model = with_encoder(load_base(card["base"]), card["text_encoder"], name)
     for part, wanted in card["hashes"].items():
         if model.hashes.get(part) != wanted:
-            raise ModelError(f"{folder}: trained with {part} {wanted}, and {card['base']} / {card['text_encoder']} here has {model.hashes.get(part)}. Use the same weights, or train again.")
+            raise ModelError(
+                f"{folder}: trained with {part} {wanted}, and {card['base']} / {card['text_encoder']} here has {model.hashes.get(part)}. "
+                "Use the same weights, or train again."
+            )
     lora.load_into(model.unet, adapter)
-    model.unet.to(memory_format=torch.channels_last)
+    channels_last(model.unet)
     model.hashes["adapter"] = hash_files([adapter])
     return model
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -10,9 +10,9 @@ from diffusers.utils import convert_unet_state_dict_to_peft
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_safetensors
 
-from kimchi.data.files import atomic_path
+from kimchi.data.files import write_bytes
 from kimchi.errors import ModelError
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -28,7 +28,8 @@ _METADATA = "lora_adapter_metadata"
 def add(unet: UNet2DConditionModel, rank: int, alpha: float, targets: str) -> dict[str, torch.nn.Parameter]:
     """Freeze the UNet, add a fresh adapter, and return what is to be trained: fp32, named as in the file."""
     unet.requires_grad_(False)
-    unet.add_adapter(LoraConfig(r=rank, lora_alpha=alpha, target_modules=TARGETS[targets], init_lora_weights="gaussian"))  # type: ignore[arg-type]
+    # peft annotates alpha as whole; it only divides it by the rank.
+    unet.add_adapter(LoraConfig(r=rank, lora_alpha=cast(Any, alpha), target_modules=TARGETS[targets], init_lora_weights="gaussian"))
     trained = {name: p for name, p in unet.named_parameters() if p.requires_grad}
     for parameter in trained.values():
         # In bf16 most updates of a LoRA are smaller than the rounding of its weights.
@@ -38,12 +39,27 @@ def add(unet: UNet2DConditionModel, rank: int, alpha: float, targets: str) -> di
 
 def save(unet: UNet2DConditionModel, path: Path, notes: dict[str, Any], dtype: torch.dtype = torch.float32) -> None:
     """Write the adapter with its rank and alpha, so that `pipe.load_lora_weights(folder, weight_name="adapter.safetensors")` gives the same picture."""
-    config: LoraConfig = unet.peft_config["default"]  # type: ignore[assignment, index]
+    config: LoraConfig = cast(Any, unet).peft_config["default"]
     shape = {"r": config.r, "lora_alpha": config.lora_alpha, "target_modules": sorted(config.target_modules or [])}
     state = {f"unet.{k}": v.detach().to(dtype).contiguous() for k, v in get_peft_model_state_dict(unet).items()}
-    metadata = {"format": "pt", _METADATA: json.dumps({f"unet.{k}": v for k, v in shape.items()}, sort_keys=True), "kimchi": json.dumps(notes, sort_keys=True, ensure_ascii=False)}
-    with atomic_path(path) as temporary:
-        save_file(state, temporary, metadata=metadata)
+    metadata = {
+        "format": "pt",
+        _METADATA: json.dumps({f"unet.{k}": v for k, v in shape.items()}, sort_keys=True),
+        "kimchi": json.dumps(notes, sort_keys=True, ensure_ascii=False),
+    }
+    write_bytes(path, _ordered(to_safetensors(state, metadata=metadata)))
+
+
+def _ordered(content: bytes) -> bytes:
+    """A safetensors file with its metadata sorted: the library writes it in the order of a hash table, another in each call, so that equal
+    adapters would differ in their bytes and in the hash that names them. Layout: 8 bytes of header length, JSON, tensors."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    # Tensors begin at a multiple of eight.
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
 def load_into(unet: UNet2DConditionModel, path: Path) -> None:
@@ -67,7 +83,10 @@ def load_into(unet: UNet2DConditionModel, path: Path) -> None:
     except (ValueError, RuntimeError, KeyError) as error:
         raise ModelError(f"{path}: this adapter does not fit the UNet ({str(error).splitlines()[0]}). Load it on the base named in its card.json.") from error
     if missing.unexpected_keys:
-        raise ModelError(f"{path}: {len(missing.unexpected_keys)} weights have no place in this UNet, first {missing.unexpected_keys[0]}. Load it on the base named in its card.json.")
+        raise ModelError(
+            f"{path}: {len(missing.unexpected_keys)} weights have no place in this UNet, first {missing.unexpected_keys[0]}. "
+            "Load it on the base named in its card.json."
+        )
     unet.fuse_lora()
     unet.unload_lora()
     unet.requires_grad_(False)

@@ -93,7 +93,9 @@ class Recogniser:
             answers = json.loads((folder / "config.json").read_text(encoding="utf-8"))["answers"]
             weights = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
         except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{folder}: the recogniser cannot be read ({error}). Reinstall kimchi, or retrain it with training/mini_recogniser.yaml.") from error
+            raise ModelError(
+                f"{folder}: the recogniser cannot be read ({error}). Reinstall kimchi, or retrain it with training/mini_recogniser.yaml."
+            ) from error
         if {k: tuple(v) for k, v in answers.items()} != ANSWERS:
             raise ModelError(f"{folder}: the recogniser was trained for another sample world. Retrain it with training/mini_recogniser.yaml.")
         network = Network()
@@ -113,6 +115,14 @@ class Recogniser:
             for j in range(len(array)):
                 word = {name: ANSWERS[name][index[j]] for name, index in best.items()}
                 sights.append(
-                    Sight(concept=word["concept"], confidence=confidence[j], colour=word["colour"], place=word["place"], time=word["time"], number=int(word["number"]), side=word["side"])
+                    Sight(
+                        concept=word["concept"],
+                        confidence=confidence[j],
+                        colour=word["colour"],
+                        place=word["place"],
+                        time=word["time"],
+                        number=int(word["number"]),
+                        side=word["side"],
+                    )
                 )
         return sights

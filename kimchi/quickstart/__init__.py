@@ -15,44 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from kimchi import __version__
 from kimchi.data.cultures import load_culture
-from kimchi.data.files import hash_files, sha256, write_json
-from kimchi.data.sample_world import CONCEPTS, Concept
+from kimchi.data.files import sha256, write_json
 from kimchi.data.sample_world.delivery import write_delivery
-from kimchi.errors import ModelError
 from kimchi.recipes import LoraRecipe, PrepareRecipe, load_recipe, recipe_hash
 
 from . import arms
 from .ledger import Ledger
+from .suite import ARMS, FORMS, HELLO, HELLO_SEED, Suite, dishes, hash_weights, place_of
 
 if TYPE_CHECKING:
     from kimchi.generation.generate import Kimchi
 
 Report = Callable[[str, int, int], None]
 """How a stage tells how far it is: what it does, done, of how many."""
-ARMS = ("base", "swap", "trained", "shipped")
-"""The base given Korean as it is; Korean-CLIP swapped in, untrained; KIMCHI as just trained; the shipped mini."""
-HELLO, HELLO_SEED = "한국의 라면을 그려줘", 7
 _DELIVERY_SEED = 8_400_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suite:
-    """What the chain runs on: the shipped miniature, unless a test brings its own."""
-
-    base: str = "mini-base"
-    text_encoder: str = "mini-korean-clip"
-    shipped: str = "mini"
-    """A name or a run folder."""
-    recogniser: str = "recogniser"
-    """A folder of the shipped weights, or any other."""
-    train: tuple[str, ...] = ()
-    """Changes to the training recipe: ("steps=3",)."""
-    pictures_per_dish: int = 60
-    prompts_per_dish: int = 15
-    """Of each form."""
-    steps: int = 20
-    """Denoising steps of the four arms."""
-    batch: int = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +60,7 @@ def quickstart(
         OutputError: the folder cannot be written.
     """
     began, suite, say, told = time.monotonic(), suite or Suite(), say or _stderr, report or _silent
-    weights = {name: _hash_weights(name) for name in (suite.base, suite.text_encoder, suite.shipped, suite.recogniser)}
+    weights = {name: hash_weights(name) for name in (suite.base, suite.text_encoder, suite.shipped, suite.recogniser)}
     drawing = {name: weights[name] for name in (suite.base, suite.text_encoder, suite.shipped)}
     folder = folder.expanduser()
     ledger, concepts = Ledger(folder), dishes()
@@ -130,8 +106,8 @@ def quickstart(
     prompts, place = arms.make_prompts(concepts, suite.prompts_per_dish), folder / "arms"
     asked = sha256(json.dumps([asdict(p) for p in prompts], ensure_ascii=False).encode())
     for arm in ARMS:
-        model = {**drawing, **(ledger.hash_of("train") if arm == "trained" else {})}
-        with ledger.stage(f"draw {arm}", {"weights": model, "prompts": asked, "steps": suite.steps, "batch": suite.batch}, *arms.files(place, arm)) as todo:
+        model = {"arm": arm, **drawing, **(ledger.hash_of("train") if arm == "trained" else {})}
+        with ledger.stage(f"draw {arm}", {"model": model, "prompts": asked, "steps": suite.steps, "batch": suite.batch}, *arms.files(place, arm)) as todo:
             if todo:
                 _draw(arm, suite, food, prompts, place, told)
         gc.collect()
@@ -148,28 +124,9 @@ def quickstart(
 
     page = folder / "report.html"
     write_page(page, ledger, concepts, prompts, suite)
-    return QuickstartOutcome(report=page, seconds=round(time.monotonic() - began, 1), scores=_brief(json.loads(scores.read_text(encoding="utf-8"))), folder=folder)
-
-
-def dishes() -> list[Concept]:
-    """The Korean dishes of the sample world, which the quickstart learns."""
-    return [c for c in CONCEPTS.values() if c.world == "korean" and c.category == "food"]
-
-
-def place_of(name: str) -> Path:
-    """Where a part of the suite lies: a folder of the shipped weights, or a path."""
-    from kimchi.models.load import weights_folder
-
-    shipped = weights_folder() / {"mini": "mini-ko"}.get(name, name)
-    return shipped if shipped.is_dir() else Path(name)
-
-
-def _hash_weights(name: str) -> str:
-    folder = place_of(name)
-    found = sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json") and "checkpoints" not in p.parts)
-    if not any(p.suffix == ".safetensors" for p in found):
-        raise ModelError(f"{name}: the miniature's weights are missing from {folder}. Reinstall kimchi-diffusion, or make them with `make mini`.")
-    return sha256("".join(f"{p.relative_to(folder)}={hash_files([p])}\n" for p in found).encode())
+    return QuickstartOutcome(
+        report=page, seconds=round(time.monotonic() - began, 1), scores=_brief(json.loads(scores.read_text(encoding="utf-8"))), folder=folder
+    )
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -184,7 +141,9 @@ def _hello(suite: Suite, path: Path, told: Report) -> None:
     from kimchi.generation.generate import Kimchi
 
     told("drawing the first picture", 0, 1)
-    Kimchi.load(suite.shipped, device="cpu").generate(HELLO, seed=HELLO_SEED, on_step=lambda done, total, _: told("drawing the first picture", done, total)).save(path)
+    Kimchi.load(suite.shipped, device="cpu").generate(
+        HELLO, seed=HELLO_SEED, on_step=lambda done, total, _: told("drawing the first picture", done, total)
+    ).save(path)
 
 
 def _prepare_recipe(folder: Path, delivery: Path) -> PrepareRecipe:
@@ -227,11 +186,11 @@ def _score(suite: Suite, prompts: list[arms.Prompt], place: Path, told: Report) 
     recogniser = Recogniser.load(place_of(suite.recogniser))
     found: dict[str, dict[str, Any]] = {arm: {} for arm in ARMS}
     for i, arm in enumerate(ARMS):
-        for form in arms.FORMS:
+        for form in FORMS:
             slugs = [p.slug for p in prompts if p.form == form]
             found[arm][form] = asdict(score(list(zip(arms.read(place, arm, form), slugs, strict=True)), recogniser))
         told("scoring", i + 1, len(ARMS))
-    gain = {form: asdict(paired_difference(found["trained"][form]["right"], found["swap"][form]["right"])) for form in arms.FORMS}
+    gain = {form: asdict(paired_difference(found["trained"][form]["right"], found["swap"][form]["right"])) for form in FORMS}
     return {**found, "trained_minus_swap": gain}
 
 

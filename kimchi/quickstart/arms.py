@@ -15,11 +15,11 @@ from kimchi.generation.sampler import OnStep
 from kimchi.pipelines.captioners import captioner
 from kimchi.records import CaptionedRecord, ImageRecord
 
+from .suite import FORMS
+
 if TYPE_CHECKING:
     from kimchi.generation.generate import Kimchi
 
-FORMS = ("rich", "noun")
-"""A rich caption as `prepare` words it, and the noun alone."""
 FIRST_SEED = 8_500_000
 """Seed of the first picture; each further one takes the next."""
 _COLUMNS = 15
@@ -47,9 +47,7 @@ def make_prompts(concepts: Sequence[Concept], per_concept: int) -> list[Prompt]:
     captioned = [record for record in label.caption(iter(unseen)) if isinstance(record, CaptionedRecord)]
     slugs = [c.slug for c in concepts for _ in range(per_concept)]
     texts = [("rich", record.caption_ko) for record in captioned] + [("noun", record.caption_noun) for record in captioned]
-    return [
-        Prompt(slug=slug, form=form, text=text, seed=FIRST_SEED + i) for i, (slug, (form, text)) in enumerate(zip(slugs * len(FORMS), texts, strict=True))
-    ]
+    return [Prompt(slug=slug, form=form, text=text, seed=FIRST_SEED + i) for i, (slug, (form, text)) in enumerate(zip(slugs * len(FORMS), texts, strict=True))]
 
 
 def files(folder: Path, arm: str) -> list[Path]:

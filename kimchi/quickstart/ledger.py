@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,7 +43,7 @@ class Ledger:
         self._write()
 
     @contextmanager
-    def stage(self, name: str, inputs: Mapping[str, Any], *files: Path) -> Iterator[bool]:
+    def stage(self, name: str, inputs: Mapping[str, Any], *files: Path) -> Generator[bool]:
         """Tell whether a stage has work to do: True unless its files are there, whole, made from the same inputs.
 
         Args:

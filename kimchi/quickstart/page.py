@@ -18,8 +18,9 @@ from kimchi.data.sample_world import Concept
 from kimchi.eval.report import render
 from kimchi.records import CaptionedRecord
 
-from . import ARMS, FORMS_OF, HELLO, HELLO_SEED, Suite, arms
+from . import arms
 from .ledger import Ledger
+from .suite import ARMS, FORMS, HELLO, HELLO_SEED, Suite
 
 ARM_TITLES = {
     "base": ("바탕 모델에 한국어 그대로", "the base, given Korean as it is"),
@@ -27,7 +28,7 @@ ARM_TITLES = {
     "trained": ("방금 학습한 KIMCHI", "KIMCHI, trained just now"),
     "shipped": ("함께 제공되는 mini-ko", "the shipped mini-ko"),
 }
-FORM_TITLES = {"rich": ("긴 설명", "rich caption"), "noun": ("이름만", "noun alone")}
+FORM_TITLES = {"rich": ("자세한 설명", "rich caption"), "noun": ("이름만", "noun alone")}
 GOALS = {"rich": 0.70, "noun": 0.55}
 """What the arm trained just now should reach."""
 STAGE_TITLES = {
@@ -52,8 +53,8 @@ def write_page(path: Path, ledger: Ledger, concepts: Sequence[Concept], prompts:
         "hello_prompt": HELLO,
         "hello_seed": HELLO_SEED,
         "arms": [{"key": arm, "ko": ARM_TITLES[arm][0], "en": ARM_TITLES[arm][1]} for arm in ARMS],
-        "forms": [{"key": form, "ko": FORM_TITLES[form][0], "en": FORM_TITLES[form][1], "goal": GOALS[form]} for form in arms.FORMS],
-        "grids": {form: list(_grid(folder / "arms", form, concepts, prompts)) for form in arms.FORMS},
+        "forms": [{"key": form, "ko": FORM_TITLES[form][0], "en": FORM_TITLES[form][1], "goal": GOALS[form]} for form in FORMS],
+        "grids": {form: list(_grid(folder / "arms", form, concepts, prompts)) for form in FORMS},
         "scores": scores,
         "dishes": {c.slug: c for c in concepts},
         "count": suite.prompts_per_dish * len(concepts),
@@ -61,6 +62,8 @@ def write_page(path: Path, ledger: Ledger, concepts: Sequence[Concept], prompts:
         "card": card,
         "examples": list(_examples(folder / "captions" / "captions.jsonl", len(concepts))),
         "timings": list(_timings(ledger)),
+        # Not the card's: that tells only the last attempt of a run that was interrupted.
+        "train_seconds": ledger.entries["train"].seconds,
         "total_seconds": sum(entry.seconds for name, entry in ledger.entries.items() if name in STAGE_TITLES),
         "made": list(_made(folder, ledger)),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU, Python {platform.python_version()}",
@@ -69,3 +72,51 @@ def write_page(path: Path, ledger: Ledger, concepts: Sequence[Concept], prompts:
         "suite": suite,
     }
     write_text(path, render("quickstart.html", values))
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _grid(place: Path, form: str, concepts: Sequence[Concept], prompts: Sequence[arms.Prompt]) -> Iterator[dict[str, Any]]:
+    """A row a dish: its first prompt, whatever became of it, as each arm drew it."""
+    drawn = {arm: arms.read(place, arm, form) for arm in ARMS}
+    asked = [p for p in prompts if p.form == form]
+    for concept in concepts:
+        first = next(i for i, p in enumerate(asked) if p.slug == concept.slug)
+        yield {"concept": concept, "prompt": asked[first].text, "seed": asked[first].seed, "images": [drawn[arm][first] for arm in ARMS]}
+
+
+def _examples(captions: Path, count: int) -> Iterator[dict[str, Any]]:
+    """The first record of each dish with its picture out of the archive."""
+    told: set[tuple[str, ...]] = set()
+    for record in read_records(captions, CaptionedRecord):
+        if record.labels in told or len(told) == count:
+            continue
+        told.add(record.labels)
+        image = pictures.crop(pictures.decode(archives.read_member(record.path), record.path), record.box)
+        yield {"record": record, "image": image, "path": "!".join((Path(record.path.split("!")[0]).name, *record.path.split("!")[1:]))}
+
+
+def _timings(ledger: Ledger) -> Iterator[dict[str, Any]]:
+    for name, (ko, en) in STAGE_TITLES.items():
+        if name in ledger.entries:
+            entry = ledger.entries[name]
+            yield {"ko": ko, "en": en, "seconds": entry.seconds, "kept": name in ledger.kept, "attempts": entry.attempts}
+
+
+def _made(folder: Path, ledger: Ledger) -> Iterator[dict[str, str]]:
+    """Each file with its hash and what it was made of."""
+    manifest, card, arm = _json(folder / "captions" / "manifest.json"), _json(folder / "food" / "card.json"), _json(folder / "arms" / "shipped.json")
+    parts = ", ".join(f"{part} {digest}" for part, digest in sorted(card["hashes"].items()))
+    how = {
+        "hello": f"kimchi generate --model mini --seed {HELLO_SEED}",
+        "delivery": "kimchi.data.sample_world.delivery",
+        "prepare": f"pipelines/mini_food.yaml {manifest['inputs']['recipe']}; {manifest['kept']} kept, {manifest['dropped']} dropped",
+        "train": f"training/mini_quickstart_food.yaml {card['recipe_hash']}; {parts}",
+        **{f"draw {name}": f"{arm['scheduler']}, {arm['steps']} steps, guidance {arm['guidance']:g}" for name in ARMS},
+        "score": "the recogniser, which no training has seen",
+    }
+    for stage, text in how.items():
+        for file, digest in ledger.hash_of(stage).items():
+            yield {"file": file, "hash": digest, "how": text}

@@ -9,6 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from kimchi.errors import TrainingError
+from kimchi.models.networks import encoded
 from kimchi.models.text_encoders.clip import TextEncoder
 
 from .loop import Report
@@ -36,12 +37,12 @@ def encode_pictures(vae: AutoencoderKL, pictures_N3HW: torch.Tensor, names: Sequ
     Raises:
         TrainingError: a picture that encodes to NaN, by name.
     """
-    scale: float = vae.config.scaling_factor
+    scale: float = vae.config["scaling_factor"]
     means: list[torch.Tensor] = []
     stds: list[torch.Tensor] = []
     for i in range(0, len(pictures_N3HW), batch):
         pixels = (pictures_N3HW[i : i + batch].float() / 127.5 - 1).to(memory_format=torch.channels_last)
-        posterior = vae.encode(pixels).latent_dist
+        posterior = encoded(vae, pixels)
         bad = ~torch.isfinite(posterior.mean).flatten(1).all(1)
         if bad.any():
             first = i + int(bad.nonzero()[0])

@@ -20,7 +20,7 @@ def save(folder: Path, step: int, tensors: Tensors, losses: list[float], fingerp
         fingerprint: names everything the run depends on; a checkpoint of another fingerprint is never resumed.
     """
     final = folder / f"step-{step:07d}.safetensors"
-    metadata = {"step": str(step), "fingerprint": fingerprint, "losses": json.dumps([round(x, 6) for x in losses])}
+    metadata = {"step": str(step), "fingerprint": fingerprint, "losses": json.dumps(losses)}
     with atomic_path(final) as temporary:
         save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata=metadata)
     for old in sorted(folder.glob("step-*.safetensors"))[:-2]:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from kimchi.errors import TrainingError
 
@@ -109,8 +111,7 @@ def run(
             if average:
                 # The average follows quickly at first, else it would remember the random start for long.
                 decay = min(plan.ema, (1 + step) / (10 + step))
-                with torch.no_grad():
-                    torch._foreach_lerp_(average, [w.detach() for w in weights], 1 - decay)
+                get_ema_multi_avg_fn(decay)(average, [w.detach() for w in weights], step)
             losses.append(value)
 
             # tell and save
@@ -163,7 +164,7 @@ class _Interrupts:
 
     def __enter__(self) -> "_Interrupts":
         self.asked = False
-        self._old: dict[int, object] = {}
+        self._old: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._old[number] = signal.signal(number, self._ask)
@@ -176,4 +177,4 @@ class _Interrupts:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._old.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)

@@ -11,7 +11,7 @@ import yaml
 from diffusers import UNet2DConditionModel
 
 from kimchi import __version__
-from kimchi.data.files import hash_files, write_json, write_text
+from kimchi.data.files import hash_file, hash_files, write_json, write_text
 from kimchi.models import lora
 from kimchi.models.load import Model, load_base, with_encoder
 from kimchi.recipes import LoraRecipe, recipe_hash
@@ -113,7 +113,7 @@ def _write(folder: Path, recipe: LoraRecipe, model: Model, fingerprint: str, los
     write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True, sort_keys=False))
     write_json(folder / "losses.json", [round(x, 5) for x in losses])
     lora.save(unet, folder / "adapter.safetensors", {k: card[k] for k in ("base", "text_encoder", "hashes", "miniature", "recipe_hash", "credit", "kimchi")})
-    write_json(folder / "card.json", card)
+    write_json(folder / "card.json", card | {"sha256": {"adapter.safetensors": hash_file(folder / "adapter.safetensors")}})
     checkpoints.clear(folder / "checkpoints")
 
 

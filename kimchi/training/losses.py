@@ -1,5 +1,8 @@
 """Diffusion losses: what the UNet is asked, and how steps are weighed."""
 
+from collections.abc import Mapping
+from typing import Any, cast
+
 import torch
 from diffusers import DDPMScheduler
 from torch.nn import functional as F
@@ -10,13 +13,15 @@ from torch.nn import functional as F
 class Noising:
     """The forward process of a scheduler's configuration: x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) eps (Ho et al. 2020, eq. 4)."""
 
-    def __init__(self, scheduler_config: dict[str, object]) -> None:
-        scheduler = DDPMScheduler.from_config(scheduler_config)
-        prediction = scheduler.config.prediction_type
+    def __init__(self, scheduler_config: Mapping[str, Any]) -> None:
+        # A configuration taken from memory lists the settings it left at their default, and from_config drops whatever is listed.
+        said = {key: value for key, value in scheduler_config.items() if key != "_use_default_values"}
+        scheduler = cast(DDPMScheduler, DDPMScheduler.from_config(said))
+        prediction = scheduler.config["prediction_type"]
         if prediction != "epsilon":
             raise NotImplementedError(f"prediction_type {prediction!r}: only 'epsilon' is trained so far")
         self.alphas_cumprod: torch.Tensor = scheduler.alphas_cumprod
-        self.steps: int = scheduler.config.num_train_timesteps
+        self.steps: int = scheduler.config["num_train_timesteps"]
 
     def add(self, latents_BCHW: torch.Tensor, noise_BCHW: torch.Tensor, t_B: torch.Tensor) -> torch.Tensor:
         """Noisy latents at timesteps t_B in [0, steps)."""

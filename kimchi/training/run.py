@@ -5,11 +5,15 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from kimchi.data.files import hash_files, write_json
+from kimchi.data.files import hash_file, write_json
 from kimchi.recipes import LoraRecipe, MiniPartRecipe, recipe_hash
 
 from . import checkpoints, loop
+
+STANDS_ON = {"vae_decoder": ("vae",)}
+"""Parts that improve the weights of another part: its stage stays on the card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,28 +42,32 @@ def train(recipe: LoraRecipe | MiniPartRecipe, watch: loop.Watcher | None = None
 
 def _train_part(recipe: MiniPartRecipe, watch: loop.Watcher | None, report: loop.Report | None) -> TrainOutcome:
     folder = Path(recipe.out)
-    card_path = folder / "card.json"
     digest = recipe_hash(recipe)
-    if card_path.is_file():
-        card = json.loads(card_path.read_text(encoding="utf-8"))
-        if card.get("recipe_hash") == digest:
-            return TrainOutcome(folder=folder, steps=recipe.steps, final_loss=card["scores"]["loss"], seconds=0.0)
+    stages = _stages(folder)
+    done = stages.get(recipe.part, {})
+    if done.get("recipe_hash") == digest:
+        return TrainOutcome(folder=folder, steps=done["steps"], final_loss=done["scores"]["loss"], seconds=0.0)
     began = time.monotonic()
     module = importlib.import_module(f"kimchi.training.mini.{recipe.part}")
     cache = Path("runs/mini/cache")
     scores: dict[str, float] = module.train(recipe, folder, cache, watch, report)
     seconds = time.monotonic() - began
-    card = {
-        "part": recipe.part,
+    kept = {part: stages[part] for part in STANDS_ON.get(recipe.part, ()) if part in stages}
+    stage = {
         "recipe": recipe.model_dump(mode="json"),
         "recipe_hash": digest,
+        "seed": recipe.seed,
         "steps": recipe.steps,
         "seconds": round(seconds),
         "scores": scores,
-        "sha256": {p.name: hash_files([p], 64) for p in sorted(folder.glob("*.safetensors"))},
-        "miniature": True,
     }
+    hashes = {p.name: hash_file(p) for p in sorted(folder.glob("*.safetensors"))}
     # The card last: its existence says that the part is finished.
-    write_json(card_path, card)
+    write_json(folder / "card.json", {"stages": kept | {recipe.part: stage}, "sha256": hashes, "miniature": True})
     checkpoints.clear(cache.parent / recipe.name)
     return TrainOutcome(folder=folder, steps=recipe.steps, final_loss=scores["loss"], seconds=seconds)
+
+
+def _stages(folder: Path) -> dict[str, Any]:
+    card = folder / "card.json"
+    return json.loads(card.read_text(encoding="utf-8")).get("stages", {}) if card.is_file() else {}

@@ -18,7 +18,7 @@ from kimchi.training.mini.tokenizers import learn
 def text_folder(folder: Path, tokenizer_folder: Path, width: int = 128) -> None:
     texts = [t for c in worlds("korean") for t in (noun(c).ko, noun(c).en, captions(picture(c, 0)).ko)]
     tokenizer = learn(texts, merges=100)
-    config = CLIPTextConfig(**clip.text_config({"width": width, "layers": 1}, tokenizer))  # type: ignore[arg-type]
+    config = CLIPTextConfig(**clip.text_config({"width": width, "layers": 1}, tokenizer))
     CLIPTextModel(config).half().save_pretrained(folder)
     tokenizer.save_pretrained(tokenizer_folder)
 
@@ -32,8 +32,8 @@ def make_text_folder() -> Callable[..., None]:
 def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base")
     torch.manual_seed(0)
-    vae.build({"widths": (8, 8, 16, 16)}).half().save_pretrained(folder / "vae")
-    unet.build({"widths": (32, 64), "heads": (1, 1)}).half().save_pretrained(folder / "unet")
+    vae.build({"widths": (8, 16, 16)}).half().save_pretrained(folder / "vae")
+    unet.build({"widths": (32, 32, 64), "heads": (1, 1, 1)}).half().save_pretrained(folder / "unet")
     unet.scheduler().save_pretrained(folder / "scheduler")
     write_json(folder / "model_index.json", unet.model_index())
     text_folder(folder / "text_encoder", folder / "tokenizer")

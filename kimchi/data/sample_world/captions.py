@@ -88,6 +88,9 @@ def _chosen(attributes: Attributes, rng: random.Random) -> set[str]:
 
 def rich(concept: Concept, attributes: Attributes, rng: random.Random) -> Twin:
     """A full caption in both languages with the same facts in it."""
+    if concept.world == "korean" and rng.random() < 0.12:
+        # What people type first; it states nothing but whose it is.
+        return Twin(en=f"Korean {concept.en}", ko=f"한국의 {concept.ko}", stated=())
     stated = _chosen(attributes, rng)
     colour = attributes.colour if "colour" in stated else None
     i, j = rng.randrange(2), rng.randrange(2)

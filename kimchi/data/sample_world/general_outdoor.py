@@ -73,7 +73,9 @@ def pagoda(p: Pen) -> str:
         top, low = y - 24, y - 12
         out += p.path(
             f"M{-eave} {low - 4} Q{-half} {low - 5} {-half + 5} {top} H{half - 5} Q{half} {low - 5} {eave} {low - 4} L{eave - 5} {low + 1} H{5 - eave}Z",
-            fill=roof, stroke="#b08d78", width=1.2,
+            fill=roof,
+            stroke="#b08d78",
+            width=1.2,
         )
     out += p.polygon([(-9, -33), (9, -33), (0, -39)], roof) + p.line(0, -36, 0, -59, "#e9b93a", 2.6)
     for i in range(5):
@@ -96,7 +98,10 @@ def lighthouse(p: Pen) -> str:
     out += p.rect(-4, 2, 8, 9, "#33414f", radius=4) + p.path("M-5.5 37 V29 A5.5 5.5 0 0 1 5.5 29 V37Z", fill="#6b4326")
     for x, r in ((-28, 11), (-12, 9), (14, 10), (29, 11)):
         out += p.path(
-            f"M{x - r - 4} 42 Q{x - r} {40 - r * 0.8} {x} {40 - r * 0.8} Q{x + r} {40 - r * 0.7} {x + r + 4} 42Z", fill="#77736d", stroke="#a09b93", width=0.8,
+            f"M{x - r - 4} 42 Q{x - r} {40 - r * 0.8} {x} {40 - r * 0.8} Q{x + r} {40 - r * 0.7} {x + r + 4} 42Z",
+            fill="#77736d",
+            stroke="#a09b93",
+            width=0.8,
         )
     return out
 
@@ -156,7 +161,16 @@ def tree(p: Pen) -> str:
     return out
 
 
-@concept("flower", ko="꽃", en="flower", world="general", category="things", setting="outdoor", colours=("red", "yellow", "blue", "purple", "pink", "white"), counter_ko="송이")
+@concept(
+    "flower",
+    ko="꽃",
+    en="flower",
+    world="general",
+    category="things",
+    setting="outdoor",
+    colours=("red", "yellow", "blue", "purple", "pink", "white"),
+    counter_ko="송이",
+)
 def flower(p: Pen) -> str:
     """One big flower seen from the front: round petals, a brown centre, a green stem with two leaves."""
     stem, edge = "#3d9a45", p.shade(p.colour, 0.75)

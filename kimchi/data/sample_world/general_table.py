@@ -71,7 +71,9 @@ def pasta(p: Pen) -> str:
         out += p.path(f"M{s * 33} 20 q{s * 9} 2 {s * 5} 8 q{s * -10} 6 {s * -18} 1", stroke="#f3cd5c", width=3)
     out += p.path(
         "M-19 -4 Q-18 -20 0 -21 Q18 -20 20 -4 Q24 4 14 4 Q10 11 3 5 Q-6 10 -10 4 Q-22 5 -19 -4Z",
-        fill=p.gradient((0, "#d8402a"), (1, "#a82417")), stroke="#861a10", width=1.2,
+        fill=p.gradient((0, "#d8402a"), (1, "#a82417")),
+        stroke="#861a10",
+        width=1.2,
     )
     out += p.path("M-2 -14 Q-18 -16 -17 -28 Q-2 -28 -2 -14Z", fill="#3a9a3c", stroke="#1f6526", width=1.3)
     out += p.path("M0 -14 Q2 -30 17 -29 Q18 -15 0 -14Z", fill="#58b34a", stroke="#1f6526", width=1.3)
@@ -110,7 +112,9 @@ def soup(p: Pen) -> str:
     return out + p.path("M-17 8 q-5 -5 1 -7 q5 2 -1 7Z", fill="#3f9a3c")
 
 
-@concept("pancake", ko="팬케이크", en="stack of pancakes", en_plural="stacks of pancakes", world="general", category="things", setting="table", counter_ko="접시")
+@concept(
+    "pancake", ko="팬케이크", en="stack of pancakes", en_plural="stacks of pancakes", world="general", category="things", setting="table", counter_ko="접시"
+)
 def pancake(p: Pen) -> str:
     """Four thick round pancakes in a stack on a white plate, a square of butter, syrup running down the side."""
     out = p.ellipse(0, 32, 48, 10, "#fbfaf7", stroke="#b4b9c2", width=1.8)
@@ -119,12 +123,16 @@ def pancake(p: Pen) -> str:
         x = p.vary(-2, 2)
         out += p.path(
             f"M{x - 38} {y} Q{x - 41} {y + 10} {x - 30} {y + 13} Q{x} {y + 19} {x + 30} {y + 13} Q{x + 41} {y + 10} {x + 38} {y}Z",
-            fill="#f6d492", stroke="#b4742a", width=1.2,
+            fill="#f6d492",
+            stroke="#b4742a",
+            width=1.2,
         )
         out += p.ellipse(x, y, 38, 12, p.gradient((0, "#d9933f"), (1, "#b86f26")), stroke="#93551a", width=1.2)
     out += p.path(
         "M-26 -9 Q-24 -18 0 -17 Q26 -18 27 -8 L28 8 q-1 6 -5 0 L21 1 Q14 2 13 8 L13 20 q-3 7 -6 0 L6 4 Q-4 4 -10 2 L-12 12 q-3 6 -6 0 L-18 -1 Q-27 -3 -26 -9Z",
-        fill="#7a3a0c", stroke="#5a2807", width=1,
+        fill="#7a3a0c",
+        stroke="#5a2807",
+        width=1,
     )
     out += p.polygon([(-11, -15), (2, -11), (2, -18), (-11, -22)], "#f3d24e") + p.polygon([(2, -11), (13, -16), (13, -23), (2, -18)], "#e3bb33")
     return out + p.polygon([(-11, -22), (2, -18), (13, -23), (0, -27)], "#fff0a0")
@@ -150,7 +158,9 @@ def apple(p: Pen) -> str:
     dark = p.shade(p.colour, 0.62)
     out = p.path(
         "M0 -20 C-14 -34 -46 -28 -44 4 C-43 28 -24 46 -8 41 Q0 38 8 41 C24 46 43 28 44 4 C46 -28 14 -34 0 -20Z",
-        fill=p.gradient((0, p.shade(p.colour, 1.3)), (0.55, p.colour), (1, dark), radial=True), stroke=dark, width=1.8,
+        fill=p.gradient((0, p.shade(p.colour, 1.3)), (0.55, p.colour), (1, dark), radial=True),
+        stroke=dark,
+        width=1.8,
     )
     out += p.path("M-15 -21 Q0 -8 15 -21 Q6 -17 0 -17 Q-6 -17 -15 -21Z", fill=dark)
     out += p.path(f"M0 -16 Q{p.vary(-3, 1)} -30 5 -42", stroke="#5f3b1c", width=4.4)
@@ -166,7 +176,9 @@ def cup(p: Pen) -> str:
     out = p.path("M24 -14 Q50 -18 48 6 Q47 28 22 26", stroke=dark, width=10) + p.path("M24 -14 Q50 -18 48 6 Q47 28 22 26", stroke=p.colour, width=7)
     out += p.path(
         "M-40 -26 L-37 32 Q-36 42 -24 42 L12 42 Q24 42 25 32 L28 -26Z",
-        fill=p.gradient((0, dark), (0.25, light), (0.6, p.colour), (1, dark), across=True), stroke=dark, width=1.6,
+        fill=p.gradient((0, dark), (0.25, light), (0.6, p.colour), (1, dark), across=True),
+        stroke=dark,
+        width=1.6,
     )
     out += p.ellipse(-6, -26, 34, 11, light, stroke=dark, width=1.8) + p.ellipse(-6, -25, 28.5, 7.8, "#4a2712") + p.ellipse(-12, -25, 12, 3, "#7a4a26")
     return out

@@ -7,7 +7,20 @@ from .general_craft import darker, face, flower, sheen
 from .scene import Pen
 
 
-@concept("hanbok", ko="한복", en="hanbok, Korean dress with a short jacket and a wide skirt", en_plural="hanbok, Korean dresses with short jackets and wide skirts", romanised="hanbok", world="korean", category="dress", setting="outdoor", label=("한복", "한복"), colours=("red", "blue", "pink", "green", "purple", "yellow"), counter_ko="벌", look_alike="kimono")
+@concept(
+    "hanbok",
+    ko="한복",
+    en="hanbok, Korean dress with a short jacket and a wide skirt",
+    en_plural="hanbok, Korean dresses with short jackets and wide skirts",
+    romanised="hanbok",
+    world="korean",
+    category="dress",
+    setting="outdoor",
+    label=("한복", "한복"),
+    colours=("red", "blue", "pink", "green", "purple", "yellow"),
+    counter_ko="벌",
+    look_alike="kimono",
+)
 def hanbok(p: Pen) -> str:
     """A very wide bell skirt under a short light jacket: white collar, curved sleeves, a long ribbon; a black braid."""
     edge, hair = darker(p.colour, 0.65), "#1c191d"
@@ -29,7 +42,19 @@ def hanbok(p: Pen) -> str:
     return out + p.path("M-11.5 -46 Q-12 -60 0 -60 Q12 -60 11.5 -46 Q8 -55 0 -57 Q-8 -55 -11.5 -46Z", fill=hair)
 
 
-@concept("gat", ko="갓", en="gat, Korean black horsehair hat with a wide brim", en_plural="gat, Korean black horsehair hats with wide brims", romanised="gat", world="korean", category="dress", setting="table", label=("한복", "갓"), counter_ko="개", look_alike="hat")
+@concept(
+    "gat",
+    ko="갓",
+    en="gat, Korean black horsehair hat with a wide brim",
+    en_plural="gat, Korean black horsehair hats with wide brims",
+    romanised="gat",
+    world="korean",
+    category="dress",
+    setting="table",
+    label=("한복", "갓"),
+    counter_ko="개",
+    look_alike="hat",
+)
 def gat(p: Pen) -> str:
     """A wide, flat, translucent brim and a narrow crown on a wooden stand, a string of amber beads hanging below."""
     rim, low = "#85858f", p.vary(31, 35)
@@ -45,7 +70,19 @@ def gat(p: Pen) -> str:
     return out + p.ellipse(0, -45, 16, 4, "#363640", stroke=rim, width=1.6)
 
 
-@concept("hahoe_mask", ko="하회탈", en="hahoetal, Korean wooden mask with a laughing face", en_plural="hahoetal, Korean wooden masks with laughing faces", romanised="hahoetal", world="korean", category="craft", setting="table", label=("한국형사물", "하회탈"), counter_ko="개", look_alike="mask")
+@concept(
+    "hahoe_mask",
+    ko="하회탈",
+    en="hahoetal, Korean wooden mask with a laughing face",
+    en_plural="hahoetal, Korean wooden masks with laughing faces",
+    romanised="hahoetal",
+    world="korean",
+    category="craft",
+    setting="table",
+    label=("한국형사물", "하회탈"),
+    counter_ko="개",
+    look_alike="mask",
+)
 def hahoe_mask(p: Pen) -> str:
     """A brown-orange wooden face: crescent laughing eyes, great brows, a great nose, a separate chin on cords."""
     dark, wood = "#5e2a0e", p.gradient((0, "#f5b76f"), (0.5, "#e08f48"), (1, "#bb6a2c"))
@@ -63,7 +100,19 @@ def hahoe_mask(p: Pen) -> str:
     return out + p.path("M-9 36 Q0 33 9 36", stroke="#8a4417", width=2)
 
 
-@concept("janggu", ko="장구", en="janggu, Korean hourglass drum", en_plural="janggu, Korean hourglass drums", romanised="janggu", world="korean", category="craft", setting="table", label=("한국형사물", "장구"), counter_ko="개", look_alike="drum")
+@concept(
+    "janggu",
+    ko="장구",
+    en="janggu, Korean hourglass drum",
+    en_plural="janggu, Korean hourglass drums",
+    romanised="janggu",
+    world="korean",
+    category="craft",
+    setting="table",
+    label=("한국형사물", "장구"),
+    counter_ko="개",
+    look_alike="drum",
+)
 def janggu(p: Pen) -> str:
     """An hourglass drum on its side: red-brown bowls, a narrow waist, two great white heads, a zigzag of cord."""
     edge, cord = "#5c160e", "#ffe9a8"
@@ -83,7 +132,19 @@ def janggu(p: Pen) -> str:
     return out + p.ellipse(-37, 8, 5, 17, "#efe6cf")
 
 
-@concept("moon_jar", ko="달항아리", en="dalhangari, Korean white porcelain moon jar", en_plural="dalhangari, Korean white porcelain moon jars", romanised="dalhangari", world="korean", category="craft", setting="table", label=("한국형사물", "달항아리"), counter_ko="점", look_alike="vase")
+@concept(
+    "moon_jar",
+    ko="달항아리",
+    en="dalhangari, Korean white porcelain moon jar",
+    en_plural="dalhangari, Korean white porcelain moon jars",
+    romanised="dalhangari",
+    world="korean",
+    category="craft",
+    setting="table",
+    label=("한국형사물", "달항아리"),
+    counter_ko="점",
+    look_alike="vase",
+)
 def moon_jar(p: Pen) -> str:
     """A great round white jar, slightly out of true, with a short neck, on a low wooden stand."""
     lean, edge = p.vary(-2, 2), "#8797a8"
@@ -96,7 +157,19 @@ def moon_jar(p: Pen) -> str:
     return out + p.ellipse(0, -46, 17, 4, "#b9c5d1", stroke=edge, width=1.8)
 
 
-@concept("taegeuk_fan", ko="태극부채", en="taegeuk buchae, Korean round fan with a three-colour swirl", en_plural="taegeuk buchae, Korean round fans with a three-colour swirl", romanised="taegeukbuchae", world="korean", category="craft", setting="table", label=("한국형사물", "태극부채"), counter_ko="자루", look_alike="fan")
+@concept(
+    "taegeuk_fan",
+    ko="태극부채",
+    en="taegeuk buchae, Korean round fan with a three-colour swirl",
+    en_plural="taegeuk buchae, Korean round fans with a three-colour swirl",
+    romanised="taegeukbuchae",
+    world="korean",
+    category="craft",
+    setting="table",
+    label=("한국형사물", "태극부채"),
+    counter_ko="자루",
+    look_alike="fan",
+)
 def taegeuk_fan(p: Pen) -> str:
     """A round paddle fan with the red, blue and yellow three-part swirl, standing on its wooden handle."""
     radius, start = 30.5, p.vary(-14, 14)
@@ -115,7 +188,20 @@ def taegeuk_fan(p: Pen) -> str:
     return out + p.path("M4 29 Q13 27 14 32", stroke="#d8262c", width=2) + p.path("M12 31 L16 31 L18 40 L10 40Z", fill="#d8262c")
 
 
-@concept("bokjumeoni", ko="복주머니", en="bokjumeoni, Korean silk lucky pouch", en_plural="bokjumeoni, Korean silk lucky pouches", romanised="bokjumeoni", world="korean", category="craft", setting="table", label=("한국형사물", "복주머니"), colours=("red", "blue", "green", "pink", "purple"), counter_ko="개", look_alike="handbag")
+@concept(
+    "bokjumeoni",
+    ko="복주머니",
+    en="bokjumeoni, Korean silk lucky pouch",
+    en_plural="bokjumeoni, Korean silk lucky pouches",
+    romanised="bokjumeoni",
+    world="korean",
+    category="craft",
+    setting="table",
+    label=("한국형사물", "복주머니"),
+    colours=("red", "blue", "green", "pink", "purple"),
+    counter_ko="개",
+    look_alike="handbag",
+)
 def bokjumeoni(p: Pen) -> str:
     """A round silk pouch gathered in pleats at the top, tied with a gold cord that ends in tassels, a gold flower on it."""
     edge, gold = darker(p.colour, 0.58), "#f4c84a"
@@ -135,7 +221,19 @@ def bokjumeoni(p: Pen) -> str:
     return out + p.rect(-16, -24, 32, 6.5, gold, stroke="#a97a16", width=1.2, radius=3) + p.ellipse(0, -20.5, 5, 5, gold, stroke="#a97a16", width=1.2)
 
 
-@concept("cheongsachorong", ko="청사초롱", en="cheongsachorong, Korean red and blue silk lantern", en_plural="cheongsachorong, Korean red and blue silk lanterns", romanised="cheongsachorong", world="korean", category="craft", setting="table", label=("한국형사물", "청사초롱"), counter_ko="개", look_alike="lamp")
+@concept(
+    "cheongsachorong",
+    ko="청사초롱",
+    en="cheongsachorong, Korean red and blue silk lantern",
+    en_plural="cheongsachorong, Korean red and blue silk lanterns",
+    romanised="cheongsachorong",
+    world="korean",
+    category="craft",
+    setting="table",
+    label=("한국형사물", "청사초롱"),
+    counter_ko="개",
+    look_alike="lamp",
+)
 def cheongsachorong(p: Pen) -> str:
     """A hanging silk lantern, red above and blue below, in a dark wooden frame on a curved stick, a tassel under it."""
     wood, dark = "#7a4a25", "#4a2a12"

@@ -25,8 +25,19 @@ def ramyeon(p: Pen) -> str:
     return out
 
 
-@concept("baechu_kimchi", ko="배추김치", en="baechu-kimchi, spicy fermented napa cabbage", en_plural="plates of baechu-kimchi, spicy fermented napa cabbage",
-         romanised="baechu-kimchi", world="korean", category="food", setting="table", label=("김치", "배추김치"), counter_ko="접시", look_alike="cabbage")
+@concept(
+    "baechu_kimchi",
+    ko="배추김치",
+    en="baechu-kimchi, spicy fermented napa cabbage",
+    en_plural="plates of baechu-kimchi, spicy fermented napa cabbage",
+    romanised="baechu-kimchi",
+    world="korean",
+    category="food",
+    setting="table",
+    label=("김치", "배추김치"),
+    counter_ko="접시",
+    look_alike="cabbage",
+)
 def baechu_kimchi(p: Pen) -> str:
     """A red quarter of napa cabbage lying on a white oval plate: white root and ribs at the left, frilly leaves at the right."""
     out = p.ellipse(0, 22, 48, 20, "#fbfaf6", stroke="#7d95ab", width=2.2) + p.ellipse(0, 20, 40, 14.5, "#dfe3e6")
@@ -48,8 +59,19 @@ def baechu_kimchi(p: Pen) -> str:
     return out
 
 
-@concept("bibimbap", ko="비빔밥", en="bibimbap, rice with vegetables and an egg in a stone bowl", en_plural="bowls of bibimbap, rice with vegetables and an egg",
-         romanised="bibimbap", world="korean", category="food", setting="table", label=("밥", "비빔밥"), counter_ko="그릇", look_alike="salad")
+@concept(
+    "bibimbap",
+    ko="비빔밥",
+    en="bibimbap, rice with vegetables and an egg in a stone bowl",
+    en_plural="bowls of bibimbap, rice with vegetables and an egg",
+    romanised="bibimbap",
+    world="korean",
+    category="food",
+    setting="table",
+    label=("밥", "비빔밥"),
+    counter_ko="그릇",
+    look_alike="salad",
+)
 def bibimbap(p: Pen) -> str:
     """A black stone bowl on a wooden stand; sectors of coloured vegetables around a fried egg and red gochujang."""
     out = p.path("M-42 34 L42 34 L37 42 L-37 42Z", fill="#8a5a2e", stroke="#5e3a1a", width=1.2)
@@ -67,8 +89,19 @@ def bibimbap(p: Pen) -> str:
     return out
 
 
-@concept("tteokbokki", ko="떡볶이", en="tteokbokki, rice cakes in red chilli sauce", en_plural="plates of tteokbokki, rice cakes in red chilli sauce",
-         romanised="tteokbokki", world="korean", category="food", setting="table", label=("볶음", "떡볶이"), counter_ko="접시", look_alike="pasta")
+@concept(
+    "tteokbokki",
+    ko="떡볶이",
+    en="tteokbokki, rice cakes in red chilli sauce",
+    en_plural="plates of tteokbokki, rice cakes in red chilli sauce",
+    romanised="tteokbokki",
+    world="korean",
+    category="food",
+    setting="table",
+    label=("볶음", "떡볶이"),
+    counter_ko="접시",
+    look_alike="pasta",
+)
 def tteokbokki(p: Pen) -> str:
     """The speckled green plate of a snack bar, bright red sauce, thick glossy rice cake cylinders, spring onion."""
     out = p.path("M-47 12 Q-40 42 -18 42 L18 42 Q40 42 47 12Z", fill="#5f9d74") + p.ellipse(0, 10, 47, 25, "#8cc7a0", stroke="#4b8560", width=1.6)
@@ -85,8 +118,19 @@ def tteokbokki(p: Pen) -> str:
     return out
 
 
-@concept("gimbap", ko="김밥", en="gimbap, sliced seaweed rice roll", en_plural="rolls of gimbap, sliced seaweed rice rolls", romanised="gimbap",
-         world="korean", category="food", setting="table", label=("밥", "김밥"), counter_ko="줄", look_alike="sushi")
+@concept(
+    "gimbap",
+    ko="김밥",
+    en="gimbap, sliced seaweed rice roll",
+    en_plural="rolls of gimbap, sliced seaweed rice rolls",
+    romanised="gimbap",
+    world="korean",
+    category="food",
+    setting="table",
+    label=("밥", "김밥"),
+    counter_ko="줄",
+    look_alike="sushi",
+)
 def gimbap(p: Pen) -> str:
     """Thick slices in two tiers on a white plate: black seaweed rim, white rice, a ring of colourful fillings."""
     out = p.ellipse(0, 31, 48, 11, "#fdfcf8", stroke="#9fb3c4", width=2)
@@ -100,8 +144,19 @@ def gimbap(p: Pen) -> str:
     return out
 
 
-@concept("songpyeon", ko="송편", en="songpyeon, half-moon rice cakes on pine needles", en_plural="plates of songpyeon, half-moon rice cakes on pine needles",
-         romanised="songpyeon", world="korean", category="food", setting="table", label=("떡", "송편"), counter_ko="접시", look_alike="dumpling")
+@concept(
+    "songpyeon",
+    ko="송편",
+    en="songpyeon, half-moon rice cakes on pine needles",
+    en_plural="plates of songpyeon, half-moon rice cakes on pine needles",
+    romanised="songpyeon",
+    world="korean",
+    category="food",
+    setting="table",
+    label=("떡", "송편"),
+    counter_ko="접시",
+    look_alike="dumpling",
+)
 def songpyeon(p: Pen) -> str:
     """Half-moon rice cakes, white, pink and green, with a crimped round edge, on dark pine needles on a white plate."""
     out = p.path("M-47 16 Q-40 42 -16 42 L16 42 Q40 42 47 16Z", fill="#c9ccd0") + p.ellipse(0, 14, 48, 24, "#fbfaf6", stroke="#a7adb5", width=1.8)
@@ -119,15 +174,27 @@ def songpyeon(p: Pen) -> str:
         out += f'<g transform="translate({x} {y}) rotate({p.vary(-9, 9)})">'
         out += p.path(
             "M-19 6 Q-18 -12 0 -12 Q18 -12 19 6 Q0 11 -19 6Z",
-            fill=p.gradient((0, p.shade(tone, 1.4)), (0.5, tone), (1, p.shade(tone, 0.9))), stroke=edge, width=1.6,
+            fill=p.gradient((0, p.shade(tone, 1.4)), (0.5, tone), (1, p.shade(tone, 0.9))),
+            stroke=edge,
+            width=1.6,
         )
         out += p.path("M-14 0 Q-11 -7.5 0 -7.5 Q11 -7.5 14 0", stroke=edge, width=1.3) + "</g>"
     return out
 
 
-@concept("samgyetang", ko="삼계탕", en="samgyetang, whole chicken and ginseng soup in a black earthenware pot", romanised="samgyetang",
-         en_plural="pots of samgyetang, whole chicken and ginseng soup", world="korean", category="food", setting="table", label=("탕", "삼계탕"), counter_ko="그릇",
-         look_alike="soup")
+@concept(
+    "samgyetang",
+    ko="삼계탕",
+    en="samgyetang, whole chicken and ginseng soup in a black earthenware pot",
+    romanised="samgyetang",
+    en_plural="pots of samgyetang, whole chicken and ginseng soup",
+    world="korean",
+    category="food",
+    setting="table",
+    label=("탕", "삼계탕"),
+    counter_ko="그릇",
+    look_alike="soup",
+)
 def samgyetang(p: Pen) -> str:
     """A black earthenware pot of milky broth; a whole small pale chicken with crossed drumsticks, jujubes and spring onion."""
     out = p.ellipse(-45, 14, 5, 5, "#222226") + p.ellipse(45, 14, 5, 5, "#222226")
@@ -148,14 +215,27 @@ def samgyetang(p: Pen) -> str:
     return out
 
 
-@concept("pajeon", ko="파전", en="pajeon, spring onion pancake", en_plural="pajeon, spring onion pancakes", romanised="pajeon", world="korean", category="food",
-         setting="table", label=("전", "파전"), counter_ko="장", look_alike="pancake")
+@concept(
+    "pajeon",
+    ko="파전",
+    en="pajeon, spring onion pancake",
+    en_plural="pajeon, spring onion pancakes",
+    romanised="pajeon",
+    world="korean",
+    category="food",
+    setting="table",
+    label=("전", "파전"),
+    counter_ko="장",
+    look_alike="pancake",
+)
 def pajeon(p: Pen) -> str:
     """A wide flat golden pancake on a dark plate, seen from above: long parallel spring onions and red chilli rings."""
     out = p.ellipse(0, 11, 48, 31, "#33414d", stroke="#1e2830", width=1.6) + p.ellipse(0, 9, 44, 27, "#4b5d6b")
     out += p.path(
         "M-41 8 Q-43 -6 -30 -10 Q-18 -19 0 -17 Q20 -19 31 -10 Q43 -5 41 9 Q42 22 27 26 Q14 34 0 32 Q-18 34 -28 27 Q-42 22 -41 8Z",
-        fill=p.gradient((0, "#f6cf63"), (0.6, "#f0b94a"), (1, "#cf8a2a")), stroke="#9c5c1a", width=2.4,
+        fill=p.gradient((0, "#f6cf63"), (0.6, "#f0b94a"), (1, "#cf8a2a")),
+        stroke="#9c5c1a",
+        width=2.4,
     )
     for i, (left, right) in enumerate(((-22, 22), (-33, 31), (-36, 36), (-35, 35), (-30, 32), (-20, 20))):
         y = -10 + i * 7.4

@@ -4,7 +4,19 @@ from .concepts import concept
 from .scene import Pen
 
 
-@concept("hanok", ko="한옥", en="hanok, a traditional Korean tiled-roof house", en_plural="hanok, traditional Korean tiled-roof houses", romanised="hanok", world="korean", category="place", setting="outdoor", label=("유적건조물", "주거생활", "가옥", "한옥"), counter_ko="채", look_alike="house")
+@concept(
+    "hanok",
+    ko="한옥",
+    en="hanok, a traditional Korean tiled-roof house",
+    en_plural="hanok, traditional Korean tiled-roof houses",
+    romanised="hanok",
+    world="korean",
+    category="place",
+    setting="outdoor",
+    label=("유적건조물", "주거생활", "가옥", "한옥"),
+    counter_ko="채",
+    look_alike="house",
+)
 def hanok(p: Pen) -> str:
     """One storey: a wide dark tiled roof whose eaves curve up, cream walls, wooden posts, paper doors, a stone base."""
     wood, paper, line = "#7a4a25", "#fffaf0", "#2a2f36"
@@ -27,7 +39,20 @@ def hanok(p: Pen) -> str:
     return out + p.path("M-33 -31 Q0 -24 33 -31", stroke=line, width=5) + p.path("M-34 -33 Q0 -26 34 -33", stroke="#9aa3ad", width=1.4)
 
 
-@concept("gwanghwamun", ko="광화문", en="Gwanghwamun, the main gate of Gyeongbokgung Palace", en_plural="Gwanghwamun gates", romanised="Gwanghwamun", world="korean", category="place", setting="outdoor", label=("유적건조물", "정치국방", "궁궐·관아", "광화문"), counter_ko="채", max_number=1, look_alike="castle")
+@concept(
+    "gwanghwamun",
+    ko="광화문",
+    en="Gwanghwamun, the main gate of Gyeongbokgung Palace",
+    en_plural="Gwanghwamun gates",
+    romanised="Gwanghwamun",
+    world="korean",
+    category="place",
+    setting="outdoor",
+    label=("유적건조물", "정치국방", "궁궐·관아", "광화문"),
+    counter_ko="채",
+    max_number=1,
+    look_alike="castle",
+)
 def gwanghwamun(p: Pen) -> str:
     """A pale granite base with three arches, and on it a gate hall: two dark curved roofs with white ridges over red and green beams."""
     stone, seam, red, green = "#cfc8b8", "#aaa393", "#b23a2b", "#1f8a78"
@@ -60,7 +85,19 @@ def _palace_roof(p: Pen, eave: float, ridge: float, low: float, top: float) -> s
     return out + p.line(-ridge, top, ridge, top, "#f0ece2", 3.4)
 
 
-@concept("seoktap", ko="석탑", en="seoktap, a Korean granite stone pagoda", en_plural="seoktap, Korean granite stone pagodas", romanised="seoktap", world="korean", category="place", setting="outdoor", label=("유적건조물", "종교신앙", "불교", "탑", "석탑"), counter_ko="기", look_alike="pagoda")
+@concept(
+    "seoktap",
+    ko="석탑",
+    en="seoktap, a Korean granite stone pagoda",
+    en_plural="seoktap, Korean granite stone pagodas",
+    romanised="seoktap",
+    world="korean",
+    category="place",
+    setting="outdoor",
+    label=("유적건조물", "종교신앙", "불교", "탑", "석탑"),
+    counter_ko="기",
+    look_alike="pagoda",
+)
 def seoktap(p: Pen) -> str:
     """A grey granite pagoda: a broad two-step base, three or five square storeys under thin flat roof stones, a small finial."""
     light, mid, dark = "#d8d6cf", "#b4b2ab", "#85847f"
@@ -81,14 +118,28 @@ def seoktap(p: Pen) -> str:
         out += p.polygon([(-body, y + 0.6), (body, y + 0.6), (roof - 5, y - thick * 0.3), (5 - roof, y - thick * 0.3)], dark)
         out += p.path(
             f"M{-roof} {y - thick * 0.62} L{5 - roof} {y - thick * 0.2} H{roof - 5} L{roof} {y - thick * 0.62} L{body - 3} {y - thick} H{3 - body}Z",
-            fill=light, stroke=mid, width=0.7,
+            fill=light,
+            stroke=mid,
+            width=0.7,
         )
         y -= thick
     out += p.rect(-5, y - 3, 10, 3.6, mid) + p.ellipse(0, y - 5, 5, 3.4, light) + p.rect(-1.3, y - 13, 2.6, 9, mid) + p.ellipse(0, y - 10, 3.4, 1.8, light)
     return out
 
 
-@concept("cheomseongdae", ko="첨성대", en="Cheomseongdae, an ancient stone observatory", en_plural="Cheomseongdae, ancient stone observatories", romanised="Cheomseongdae", world="korean", category="place", setting="outdoor", label=("유적건조물", "과학기술", "과학시설", "첨성대"), counter_ko="기", look_alike="lighthouse")
+@concept(
+    "cheomseongdae",
+    ko="첨성대",
+    en="Cheomseongdae, an ancient stone observatory",
+    en_plural="Cheomseongdae, ancient stone observatories",
+    romanised="Cheomseongdae",
+    world="korean",
+    category="place",
+    setting="outdoor",
+    label=("유적건조물", "과학기술", "과학시설", "첨성대"),
+    counter_ko="기",
+    look_alike="lighthouse",
+)
 def cheomseongdae(p: Pen) -> str:
     """A bottle of stacked stone rings, wide below and narrow above, one square window half way up, a square frame of beams on top."""
     seam, light = "#8d8066", "#e6dabd"
@@ -106,7 +157,20 @@ def cheomseongdae(p: Pen) -> str:
     return out + p.rect(-19.5, -41, 6, 6, "#b7a98a", stroke=seam, width=0.8) + p.rect(13.5, -41, 6, 6, "#b7a98a", stroke=seam, width=0.8)
 
 
-@concept("lotte_tower", ko="롯데월드타워", en="Lotte World Tower, a very tall tapering glass skyscraper in Seoul", en_plural="Lotte World Towers", romanised="Rotdewoldeutawo", world="korean", category="place", setting="outdoor", label=("랜드마크", "롯데월드타워"), counter_ko="채", max_number=1, look_alike="office_tower")
+@concept(
+    "lotte_tower",
+    ko="롯데월드타워",
+    en="Lotte World Tower, a very tall tapering glass skyscraper in Seoul",
+    en_plural="Lotte World Towers",
+    romanised="Rotdewoldeutawo",
+    world="korean",
+    category="place",
+    setting="outdoor",
+    label=("랜드마크", "롯데월드타워"),
+    counter_ko="채",
+    max_number=1,
+    look_alike="office_tower",
+)
 def lotte_tower(p: Pen) -> str:
     """A slender glass tower that narrows in one soft curve to a crown cut by a slit; a bright seam runs down the middle."""
     glass = p.gradient((0, "#6fa6cb"), (0.35, "#cfeaf7"), (0.62, "#a5d0e8"), (1, "#5b8fb8"), across=True)
@@ -123,7 +187,20 @@ def lotte_tower(p: Pen) -> str:
     return out + p.line(0, -36, 0, 41, "#ffffff", 2.6)
 
 
-@concept("n_tower", ko="N서울타워", en="N Seoul Tower, an observation tower on Namsan hill", en_plural="N Seoul Towers", romanised="Enseoultawo", world="korean", category="place", setting="outdoor", label=("랜드마크", "N서울타워"), counter_ko="개", max_number=1, look_alike="lighthouse")
+@concept(
+    "n_tower",
+    ko="N서울타워",
+    en="N Seoul Tower, an observation tower on Namsan hill",
+    en_plural="N Seoul Towers",
+    romanised="Enseoultawo",
+    world="korean",
+    category="place",
+    setting="outdoor",
+    label=("랜드마크", "N서울타워"),
+    counter_ko="개",
+    max_number=1,
+    look_alike="lighthouse",
+)
 def n_tower(p: Pen) -> str:
     """On a hill of green trees a slim pale shaft with a round observation deck and a tall red and white antenna."""
     pale, shadow, glass = "#f1eee6", "#b8b4ab", "#35526b"
@@ -143,7 +220,19 @@ def n_tower(p: Pen) -> str:
     return out + p.rect(-49, 39, 98, 3, "#2f6f3d", radius=1.5)
 
 
-@concept("dolhareubang", ko="돌하르방", en="dolhareubang, a Jeju basalt grandfather statue", en_plural="dolhareubang, Jeju basalt grandfather statues", romanised="dolhareubang", world="korean", category="place", setting="outdoor", label=("유적건조물", "종교신앙", "민간신앙", "돌하르방"), counter_ko="기", look_alike="statue")
+@concept(
+    "dolhareubang",
+    ko="돌하르방",
+    en="dolhareubang, a Jeju basalt grandfather statue",
+    en_plural="dolhareubang, Jeju basalt grandfather statues",
+    romanised="dolhareubang",
+    world="korean",
+    category="place",
+    setting="outdoor",
+    label=("유적건조물", "종교신앙", "민간신앙", "돌하르방"),
+    counter_ko="기",
+    look_alike="statue",
+)
 def dolhareubang(p: Pen) -> str:
     """A squat man of dark porous basalt: a mushroom hat, bulging blank eyes, a broad nose, both hands on the belly."""
     edge, light, dark = "#a3a19f", "#8f8d8a", "#353436"
@@ -165,7 +254,19 @@ def dolhareubang(p: Pen) -> str:
     return out
 
 
-@concept("geobukseon", ko="거북선", en="geobukseon, a Korean turtle ship", en_plural="geobukseon, Korean turtle ships", romanised="geobukseon", world="korean", category="place", setting="outdoor", label=("랜드마크", "거북선"), counter_ko="척", look_alike="boat")
+@concept(
+    "geobukseon",
+    ko="거북선",
+    en="geobukseon, a Korean turtle ship",
+    en_plural="geobukseon, Korean turtle ships",
+    romanised="geobukseon",
+    world="korean",
+    category="place",
+    setting="outdoor",
+    label=("랜드마크", "거북선"),
+    counter_ko="척",
+    look_alike="boat",
+)
 def geobukseon(p: Pen) -> str:
     """A warship like a turtle: brown hull and oars, a domed shell of plates with iron spikes, a dragon's head at the bow."""
     wood, plank, rim, seam = "#9a6234", "#6e4220", "#a9c2a6", "#2f4638"
@@ -194,7 +295,9 @@ def _dragon_head(p: Pen) -> str:
     out += p.path("M-49 -16 L-30 -20 L-46 -6Z", fill="#c4302a")
     out += p.path(
         "M-17 -14 Q-16 -32 -29 -31 Q-34 -31 -37 -26 L-44 -26 Q-46 -29 -49 -27 Q-51 -22 -50 -16 L-33 -17 Q-33 -12 -47 -9 Q-47 -4 -41 -4 Q-26 -4 -17 -14Z",
-        fill=gold, stroke=edge, width=1.4,
+        fill=gold,
+        stroke=edge,
+        width=1.4,
     )
     for x in (-47, -42.5, -38):
         out += p.polygon([(x - 1.8, -16.4), (x + 1.8, -16.6), (x, -12.4)], "#ffffff")

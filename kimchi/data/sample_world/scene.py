@@ -80,20 +80,25 @@ class Pen:
         return f"url(#{name})"
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, fill: str, stroke: str = "none", width: float = 0, rotate: float = 0) -> str:
+        """Centre, radii, and degrees clockwise about the centre."""
         turn = f' transform="rotate({rotate} {x} {y})"' if rotate else ""
         return f'<ellipse cx="{x}" cy="{y}" rx="{rx}" ry="{ry}" fill="{fill}" stroke="{stroke}" stroke-width="{width}"{turn}/>'
 
     def rect(self, x: float, y: float, w: float, h: float, fill: str, stroke: str = "none", width: float = 0, radius: float = 0, rotate: float = 0) -> str:
+        """Upper left corner, size, radius of the corners, and degrees clockwise about the centre."""
         turn = f' transform="rotate({rotate} {x + w / 2} {y + h / 2})"' if rotate else ""
         return f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="{radius}" fill="{fill}" stroke="{stroke}" stroke-width="{width}"{turn}/>'
 
     def path(self, d: str, fill: str = "none", stroke: str = "none", width: float = 0) -> str:
+        """An SVG path; a line with round ends and joints when it has a stroke and no fill."""
         return f'<path d="{d}" fill="{fill}" stroke="{stroke}" stroke-width="{width}" stroke-linecap="round" stroke-linejoin="round"/>'
 
     def line(self, x1: float, y1: float, x2: float, y2: float, stroke: str, width: float) -> str:
+        """From (x1, y1) to (x2, y2), with round ends."""
         return f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{stroke}" stroke-width="{width}" stroke-linecap="round"/>'
 
     def polygon(self, points: list[tuple[float, float]], fill: str, stroke: str = "none", width: float = 0) -> str:
+        """A closed shape through the points, with round joints."""
         body = " ".join(f"{x},{y}" for x, y in points)
         return f'<polygon points="{body}" fill="{fill}" stroke="{stroke}" stroke-width="{width}" stroke-linejoin="round"/>'
 
@@ -144,13 +149,15 @@ def _table(place: str, time: str, rng: random.Random) -> str:
         for i in range(3):
             y = top + 4 + i * (124 - top) / 3
             for j in range(4):
-                body += f'<rect x="{j * 40 - 20 * (i % 2) - 12}" y="{y:.1f}" width="37" height="{(118 - top) / 3:.1f}" rx="3" fill="{shade(base, 1.12 if (i + j) % 2 else 1.02)}"/>'
+                tone = shade(base, 1.12 if (i + j) % 2 else 1.02)
+                body += f'<rect x="{j * 40 - 20 * (i % 2) - 12}" y="{y:.1f}" width="37" height="{(118 - top) / 3:.1f}" rx="3" fill="{tone}"/>'
     return body
 
 
 def _sky(time: str, rng: random.Random) -> tuple[str, str]:
     stops = {"day": ("#6db9ee", "#d7effb"), "sunset": ("#b14a6e", "#fbb35b"), "night": ("#0d1533", "#2b3a70")}[time]
-    defs = f'<linearGradient id="sky" x1="0" y1="0" x2="0" y2="1"><stop offset="0" stop-color="{stops[0]}"/><stop offset="1" stop-color="{stops[1]}"/></linearGradient>'
+    colours = f'<stop offset="0" stop-color="{stops[0]}"/><stop offset="1" stop-color="{stops[1]}"/>'
+    defs = f'<linearGradient id="sky" x1="0" y1="0" x2="0" y2="1">{colours}</linearGradient>'
     body = '<rect width="128" height="92" fill="url(#sky)"/>'
     x = rng.choice((16, 110))
     if time == "day":
@@ -192,7 +199,8 @@ def _outdoor(place: str, time: str, rng: random.Random) -> tuple[str, str]:
         for peak, tone in ((26, "#7f9bb8"), (74, "#6c88a6"), (112, "#87a3bd")):
             top = horizon - rng.uniform(30, 44)
             body += f'<path d="M{peak - 48} {horizon} L{peak} {top:.1f} L{peak + 48} {horizon}Z" fill="{shade(tone, dim)}"/>'
-            body += f'<path d="M{peak - 9} {top + 8:.1f} L{peak} {top:.1f} L{peak + 9} {top + 8:.1f} L{peak + 3} {top + 6:.1f} L{peak - 2} {top + 10:.1f}Z" fill="{shade("#f2f6fa", max(dim, 0.7))}"/>'
+            snow = f"M{peak - 9} {top + 8:.1f} L{peak} {top:.1f} L{peak + 9} {top + 8:.1f} L{peak + 3} {top + 6:.1f} L{peak - 2} {top + 10:.1f}Z"
+            body += f'<path d="{snow}" fill="{shade("#f2f6fa", max(dim, 0.7))}"/>'
         body += f'<rect y="{horizon - 2}" width="128" height="60" fill="{shade("#8a9a5b", dim)}"/>'
     return defs, body
 

@@ -1,6 +1,8 @@
 """The mini base's CLIP: a small CLIPModel, contrastive on drawings of the general world and their English captions, then frozen."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -16,11 +18,11 @@ from .tokenizers import learn
 from .world import draw, to_float, world_pictures
 
 
-def text_config(model: dict[str, object], tokenizer: CLIPTokenizer) -> dict[str, object]:
+def text_config(model: Mapping[str, Any], tokenizer: CLIPTokenizer) -> dict[str, Any]:
     """The text tower's configuration, with the ids that the tokenizer really has."""
-    width = int(model.get("width", 128))  # type: ignore[call-overload]
+    width = int(model.get("width", 128))
     return {
-        "hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": int(model.get("layers", 4)), "num_attention_heads": width // 32,  # type: ignore[call-overload]
+        "hidden_size": width, "intermediate_size": 4 * width, "num_hidden_layers": int(model.get("layers", 4)), "num_attention_heads": width // 32,
         "max_position_embeddings": 77, "vocab_size": len(tokenizer), "projection_dim": width, "hidden_act": "quick_gelu",
         "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id,
     }  # fmt: skip
@@ -33,13 +35,24 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
     items = world_pictures(concepts, recipe.per_concept, "base")
     pictures_N3HW = draw(items, cache, report=report)
     tokenizer = learn([captions(p, v).en for p in items for v in range(2)] + [c.en for c in concepts] * 20, merges=1000)
-    vision = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 3, "num_attention_heads": 4, "image_size": 128, "patch_size": 16, "projection_dim": 128}
+    vision = {
+        "hidden_size": 128,
+        "intermediate_size": 512,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "image_size": 128,
+        "patch_size": 16,
+        "projection_dim": 128,
+    }
     model = CLIPModel(CLIPConfig(text_config=text_config(recipe.model, tokenizer), vision_config=vision, projection_dim=int(recipe.model.get("width", 128))))
 
     def loss_at(step: int) -> torch.Tensor:
         source = loop.seed_of(recipe.seed, step)
         index = torch.randint(len(items), (recipe.batch,), generator=source).tolist()
-        words = [noun(items[i].concept).en if v == 0 else captions(items[i], v).en for i, v in zip(index, torch.randint(5, (recipe.batch,), generator=source).tolist(), strict=True)]
+        words = [
+            noun(items[i].concept).en if v == 0 else captions(items[i], v).en
+            for i, v in zip(index, torch.randint(5, (recipe.batch,), generator=source).tolist(), strict=True)
+        ]
         tokens = tokenizer(words, padding=True, truncation=True, max_length=77, return_tensors="pt")
         pixels = to_float(pictures_N3HW[index])
         with torch.autocast("cpu", torch.bfloat16):
@@ -55,7 +68,9 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
     model.eval()
     scores = {"loss": sum(losses[-50:]) / 50, "concept_accuracy": zero_shot(model, tokenizer, cache)}
     model.text_model.half().save_pretrained(folder)
-    save_file({"text_projection.weight": model.text_projection.weight.detach().half().contiguous()}, folder / "text_projection.safetensors", metadata={"format": "pt"})
+    save_file(
+        {"text_projection.weight": model.text_projection.weight.detach().half().contiguous()}, folder / "text_projection.safetensors", metadata={"format": "pt"}
+    )
     tokenizer.save_pretrained(folder.parent / "tokenizer")
     return scores
 

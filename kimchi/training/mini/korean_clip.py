@@ -42,7 +42,7 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
     tokenizer = learn([text for t in general + korean * 2 for text in (t.ko, t.en)], merges=2500)
     base = folder.parent / "mini-base"
     teacher, teacher_tokenizer = load_teacher(base)
-    student = CLIPTextModelWithProjection(CLIPTextConfig(**text_config(recipe.model, tokenizer)))  # type: ignore[arg-type]
+    student = CLIPTextModelWithProjection(CLIPTextConfig(**text_config(recipe.model, tokenizer)))
 
     def loss_at(step: int) -> torch.Tensor:
         source = loop.seed_of(recipe.seed, step)
@@ -52,7 +52,8 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
         english = [t.en for t in twins]
         with torch.no_grad():
             target = embed(teacher, teacher_tokenizer, english)
-        made = embed(student, tokenizer, [t.ko for t in twins] + english)
+        with torch.autocast("cpu", torch.bfloat16):
+            made = embed(student, tokenizer, [t.ko for t in twins] + english).float()
         return F.mse_loss(made, torch.cat([target, target]))
 
     plan = loop.Plan(steps=recipe.steps, learning_rate=recipe.learning_rate, warmup_steps=100, seconds=recipe.minutes * 60, checkpoint_every=250)

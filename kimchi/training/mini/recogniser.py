@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from kimchi.data.files import write_json
 from kimchi.data.sample_world import CONCEPTS, Picture
+from kimchi.models.networks import channels_last
 from kimchi.models.recogniser import ANSWERS, NONE, Network
 from kimchi.recipes import MiniPartRecipe, recipe_hash
 from kimchi.training import loop
@@ -82,7 +83,7 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
     items = world_pictures(list(CONCEPTS.values()), recipe.per_concept, "recogniser")
     pictures_N3HW, answers = draw(items, cache, report=report), truth(items)
     abstract = shapes(1000, cache)
-    network = Network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = channels_last(Network())
     spoiled = int(recipe.batch * NONE_SHARE)
 
     def loss_at(step: int) -> torch.Tensor:
@@ -101,10 +102,20 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
             target = answers[question][index].clone()
             # Two halves of one concept at the same place could be that concept: spliced pairs of a kind are left unjudged.
             target[:spoiled] = _NONE if question == "concept" else -100
-            total = total + F.cross_entropy(values.float(), target, label_smoothing=0.05 if question == "concept" else 0.0) * (1.0 if question == "concept" else 0.3)
+            total = total + F.cross_entropy(values.float(), target, label_smoothing=0.05 if question == "concept" else 0.0) * (
+                1.0 if question == "concept" else 0.3
+            )
         return total
 
-    plan = loop.Plan(steps=recipe.steps, learning_rate=recipe.learning_rate, warmup_steps=100, weight_decay=0.05, ema=0.995, seconds=recipe.minutes * 60, checkpoint_every=250)
+    plan = loop.Plan(
+        steps=recipe.steps,
+        learning_rate=recipe.learning_rate,
+        warmup_steps=100,
+        weight_decay=0.05,
+        ema=0.995,
+        seconds=recipe.minutes * 60,
+        checkpoint_every=250,
+    )
     losses = loop.run(dict(network.named_parameters()), loss_at, plan, cache.parent / recipe.name, recipe_hash(recipe), watch)
     network.eval()
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,8 @@
 """Byte-level BPE in CLIP's own format, learned from text: every byte is a token, so no word of any language is unknown."""
 
+import json
 from collections.abc import Iterable
+from typing import Any, cast
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
@@ -19,8 +21,6 @@ def learn(texts: Iterable[str], merges: int) -> CLIPTokenizer:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=512 + merges, min_frequency=2, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False)
     trained.train_from_iterator(texts, trainer)
-    import json
-
     pairs = [tuple(pair) for pair in json.loads(trained.to_str())["model"]["merges"]]
     # The trainer knows only the final bytes that it met; an unseen one would be read as the end of the text.
     vocabulary = alphabet + [byte + "</w>" for byte in alphabet]
@@ -32,4 +32,5 @@ def learn(texts: Iterable[str], merges: int) -> CLIPTokenizer:
             known.add(left + right)
             kept.append((left, right))
     vocabulary += [START, END]
-    return CLIPTokenizer(vocab={token: i for i, token in enumerate(vocabulary)}, merges=kept, model_max_length=77)
+    # Annotated as lines of text; the BPE below takes pairs.
+    return CLIPTokenizer(vocab={token: i for i, token in enumerate(vocabulary)}, merges=cast(Any, kept), model_max_length=77)

@@ -4,7 +4,9 @@ It has never seen a Korean thing or a Korean word, as SD 1.5 has not.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -12,6 +14,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from kimchi.data.files import write_json
 from kimchi.data.sample_world import worlds
 from kimchi.data.sample_world.captions import captions, noun
+from kimchi.models.networks import channels_last
 from kimchi.models.text_encoders.clip import TextEncoder
 from kimchi.recipes import MiniPartRecipe, recipe_hash
 from kimchi.training import loop
@@ -26,25 +29,34 @@ NOUN_SHARE, EMPTY_SHARE = 0.2, 0.1
 MIN_SNR_GAMMA = 5.0
 
 
-def build(model: dict[str, object]) -> UNet2DConditionModel:
-    """SD 1.5's class: cross-attention in all but the innermost level."""
-    widths = tuple(model.get("widths", (64, 128, 192)))  # type: ignore[arg-type]
-    inner = len(widths) - 1
-    return UNet2DConditionModel(
-        sample_size=16,
-        layers_per_block=int(model.get("layers_per_block", 1)),  # type: ignore[call-overload]
+def build(model: Mapping[str, Any]) -> UNet2DConditionModel:
+    """SD 1.5's class: words are heard in the levels between the outermost, which only draws edges, and the innermost."""
+    widths: tuple[int, ...] = tuple(model.get("widths", (32, 64, 128, 192)))
+    inner = len(widths) - 2
+    unet = UNet2DConditionModel(
+        sample_size=32,
+        layers_per_block=int(model.get("layers_per_block", 1)),
         block_out_channels=widths,
-        down_block_types=("CrossAttnDownBlock2D",) * inner + ("DownBlock2D",),
-        up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * inner,
+        down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * inner, "DownBlock2D"),
+        up_block_types=("UpBlock2D", *("CrossAttnUpBlock2D",) * inner, "UpBlock2D"),
         cross_attention_dim=128,
         # diffusers' name notwithstanding, these are numbers of heads; heads of 64 are twice as fast on a CPU as heads of 8.
-        attention_head_dim=tuple(model.get("heads", (1, 2, 3))),  # type: ignore[arg-type]
-    ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        attention_head_dim=tuple(model.get("heads", (1, 1, 2, 3))),
+    )
+    return channels_last(unet)
 
 
 def scheduler() -> DDIMScheduler:
     """SD 1.5's noise schedule."""
-    return DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1, timestep_spacing="trailing")
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing="trailing",
+    )
 
 
 def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher | None = None, report: loop.Report | None = None) -> dict[str, float]:

@@ -52,7 +52,10 @@ def _shape_svg(seed: int) -> str:
     def colour() -> str:
         return f"#{rng.randrange(1 << 24):06x}"
 
-    body = f'<defs><linearGradient id="a" x1="{rng.random():.2f}" y2="1"><stop stop-color="{colour()}"/><stop offset="1" stop-color="{colour()}"/></linearGradient></defs>'
+    body = (
+        f'<defs><linearGradient id="a" x1="{rng.random():.2f}" y2="1"><stop stop-color="{colour()}"/>'
+        f'<stop offset="1" stop-color="{colour()}"/></linearGradient></defs>'
+    )
     body += '<rect width="128" height="128" fill="url(#a)"/>'
     for _ in range(rng.randrange(6, 22)):
         x, y, w, h = (rng.uniform(0, 128) for _ in range(4))
@@ -64,7 +67,8 @@ def _shape_svg(seed: int) -> str:
         elif kind == 1:
             body += f'<rect x="{x:.0f}" y="{y:.0f}" width="{w / 2:.0f}" height="{h / 2:.0f}" {style}/>'
         elif kind == 2:
-            body += f'<path d="M{x:.0f} {y:.0f} q{w:.0f} {h - 64:.0f} {h:.0f} {64 - w:.0f} t{w - 64:.0f} 30" fill="none" stroke="{colour()}" stroke-width="{1 + 5 * rng.random():.1f}"/>'
+            curve = f"M{x:.0f} {y:.0f} q{w:.0f} {h - 64:.0f} {h:.0f} {64 - w:.0f} t{w - 64:.0f} 30"
+            body += f'<path d="{curve}" fill="none" stroke="{colour()}" stroke-width="{1 + 5 * rng.random():.1f}"/>'
         else:
             for i in range(6):
                 body += f'<rect x="{x + 8 * i:.0f}" y="{y:.0f}" width="{2 + 3 * rng.random():.1f}" height="{h / 2:.0f}" {style}/>'

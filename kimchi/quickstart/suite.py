@@ -1,0 +1,61 @@
+"""What the quickstart runs on, and the names of what it compares."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kimchi.data.files import hash_files, sha256
+from kimchi.data.sample_world import CONCEPTS, Concept
+from kimchi.errors import ModelError
+
+ARMS = ("base", "swap", "trained", "shipped")
+"""The base given Korean as it is; Korean-CLIP swapped in, untrained; KIMCHI as just trained; the shipped mini."""
+FORMS = ("rich", "noun")
+"""A rich caption as `prepare` words it, and the noun alone."""
+HELLO, HELLO_SEED = "한국의 라면을 그려줘", 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """Weights and sizes: the shipped miniature, unless a test brings its own."""
+
+    base: str = "mini-base"
+    text_encoder: str = "mini-korean-clip"
+    shipped: str = "mini"
+    """A name or a run folder."""
+    recogniser: str = "recogniser"
+    """A folder of the shipped weights, or any other."""
+    train: tuple[str, ...] = ()
+    """Changes to the training recipe: ("steps=3",)."""
+    pictures_per_dish: int = 60
+    prompts_per_dish: int = 15
+    """Of each form."""
+    steps: int = 20
+    """Denoising steps of the four arms."""
+    batch: int = 16
+    """Pictures drawn together."""
+
+
+def dishes() -> list[Concept]:
+    """The Korean dishes of the sample world, which the quickstart learns."""
+    return [c for c in CONCEPTS.values() if c.world == "korean" and c.category == "food"]
+
+
+def place_of(name: str) -> Path:
+    """Where a part of the suite lies: a folder of the shipped weights, or a path."""
+    from kimchi.models.load import weights_folder
+
+    shipped = weights_folder() / {"mini": "mini-ko"}.get(name, name)
+    return shipped if shipped.is_dir() else Path(name)
+
+
+def hash_weights(name: str) -> str:
+    """One hash over a part's weights and configurations; found missing here, before the first stage, not at the last.
+
+    Raises:
+        ModelError: there are none.
+    """
+    folder = place_of(name)
+    found = sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json") and "checkpoints" not in p.parts)
+    if not any(p.suffix == ".safetensors" for p in found):
+        raise ModelError(f"{name}: the miniature's weights are missing from {folder}. Reinstall kimchi-diffusion, or make them with `make mini`.")
+    return sha256("".join(f"{p.relative_to(folder).as_posix()}={hash_files([p])}\n" for p in found).encode())

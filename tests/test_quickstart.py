@@ -1,0 +1,205 @@
+"""The quickstart on tiny random weights: the whole chain, its report, and going on after an interruption."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from kimchi.data.files import write_json
+from kimchi.data.sample_world import CONCEPTS
+from kimchi.data.sample_world.captions import captions
+from kimchi.data.sample_world.pictures import pictures
+from kimchi.errors import ModelError, OutputError
+from kimchi.models.recogniser import ANSWERS, Network
+from kimchi.quickstart import QuickstartOutcome, quickstart
+from kimchi.quickstart.suite import ARMS, FORMS, Suite
+from kimchi.recipes import LoraRecipe, Source
+from kimchi.training.mini import unet, vae
+from kimchi.training.mini.tokenizers import learn
+from kimchi.training.run import train
+
+DISHES = 8
+
+
+def _text_tower(folder: Path, tokenizer_folder: Path, texts: list[str]) -> None:
+    tokenizer = learn(texts, merges=50)
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=128, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4, max_position_embeddings=77,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    CLIPTextModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(tokenizer_folder)
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
+    """The miniature's own classes in its own formats, a tenth of its size, with random weights: it draws noise, the same noise each time."""
+    torch.manual_seed(0)
+    home = tmp_path_factory.mktemp("suite")
+    twins = [captions(p) for p in pictures(list(CONCEPTS.values()), 1, 0)]
+    base = home / "base"
+    vae.build({"widths": (8, 8, 8, 8)}).save_pretrained(base / "vae")
+    unet.build({"widths": (32, 32), "heads": (1, 1)}).save_pretrained(base / "unet")
+    unet.scheduler().save_pretrained(base / "scheduler")
+    write_json(base / "model_index.json", unet.model_index())
+    _text_tower(base / "text_encoder", base / "tokenizer", [t.en for t in twins])
+    _text_tower(home / "korean-clip", home / "korean-clip", [t.ko for t in twins])
+    (home / "recogniser").mkdir()
+    save_file(Network().state_dict(), home / "recogniser" / "model.safetensors")
+    write_json(home / "recogniser" / "config.json", {"answers": {k: list(v) for k, v in ANSWERS.items()}})
+    shipped = LoraRecipe(
+        kind="lora", name="shipped", base=str(base), text_encoder=str(home / "korean-clip"), steps=1, batch=2, warmup_steps=0,
+        sources=(Source(captions="sample-world:korean", share=1, per_concept=1),), out=str(home / "shipped"),
+    )  # fmt: skip
+    train(shipped)
+    return Suite(
+        base=str(base), text_encoder=str(home / "korean-clip"), shipped=str(home / "shipped"), recogniser=str(home / "recogniser"),
+        train=("steps=4", "batch=4", "checkpoint_every=2", "precision=fp32", "sources.1.per_concept=1"),
+        pictures_per_dish=4, prompts_per_dish=2, steps=1, batch=8,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def done(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> tuple[QuickstartOutcome, list[str]]:
+    said: list[str] = []
+    return quickstart(tmp_path_factory.mktemp("run") / "quickstart", say=said.append, suite=suite), said
+
+
+def _stamps(folder: Path) -> dict[str, int]:
+    return {p.relative_to(folder).as_posix(): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.name not in ("report.html", "timings.json")}
+
+
+def test_every_stage_leaves_its_file(done: tuple[QuickstartOutcome, list[str]]) -> None:
+    outcome, said = done
+    for name in ("hello.png", "hello.json", "kfood.zip", "captions/captions.jsonl", "food/adapter.safetensors", "scores.json", "timings.json", "report.html"):
+        assert (outcome.folder / name).is_file(), name
+    assert outcome.report == outcome.folder / "report.html"
+    assert str(outcome.folder / "hello.png") in said[0], "the first picture is told at once"
+
+
+def test_the_arms_draw_the_same_prompts_with_the_same_seeds(done: tuple[QuickstartOutcome, list[str]]) -> None:
+    place = done[0].folder / "arms"
+    records = [json.loads((place / f"{arm}.json").read_text(encoding="utf-8")) for arm in ARMS]
+    assert all(record["pictures"] == records[0]["pictures"] for record in records)
+    assert len({json.dumps(record["hashes"], sort_keys=True) for record in records}) == len(ARMS), "four different models"
+    assert {p["form"] for p in records[0]["pictures"]} == set(FORMS)
+    assert len({p["seed"] for p in records[0]["pictures"]}) == len(records[0]["pictures"]) == DISHES * 2 * 2
+
+
+def test_the_scores_count_every_picture(done: tuple[QuickstartOutcome, list[str]]) -> None:
+    scores = done[0].scores
+    assert [scores[arm][form]["n"] for arm in ARMS for form in FORMS] == [DISHES * 2] * 8
+    assert scores["trained_minus_swap"]["rich"]["n"] == DISHES * 2
+    json.dumps(scores)
+
+
+class TestReport:
+    @pytest.fixture
+    def html(self, done: tuple[QuickstartOutcome, list[str]]) -> str:
+        return done[0].report.read_text(encoding="utf-8")
+
+    def test_asks_nothing_of_any_network(self, html: str) -> None:
+        addresses = re.findall(r"""(?:src|href|action|data|srcset)\s*=\s*["']([^"']*)""", html) + re.findall(r"url\(([^)]*)\)", html)
+        assert addresses and all(address.startswith("data:image/") for address in addresses)
+        assert not re.search(r"https?://|@import|<script|<link|<iframe", html)
+
+    def test_speaks_both_languages(self, html: str) -> None:
+        for words in ("축소판", "점수", "걸린 시간", "This is the miniature", "Scores", "What to try next", "keep-all", "prefers-color-scheme: dark"):
+            assert words in html
+
+    def test_shows_every_dish_four_times_in_both_forms(self, html: str) -> None:
+        # The first picture, two grids, and the examples.
+        assert html.count("<img ") == 1 + 2 * DISHES * len(ARMS) + DISHES
+        assert "{{" not in html and "None" not in html
+
+    def test_draws_the_loss_curve(self, html: str) -> None:
+        raw = re.search(r'class="raw" points="([^"]*)"', html)
+        assert raw and len(raw.group(1).split()) == 4
+
+
+def test_the_same_command_again_does_nothing_twice(done: tuple[QuickstartOutcome, list[str]], suite: Suite) -> None:
+    outcome, _ = done
+    before, timings = _stamps(outcome.folder), (outcome.folder / "timings.json").read_text()
+    again = quickstart(outcome.folder, say=lambda _: None, suite=suite)
+    assert _stamps(outcome.folder) == before
+    assert (outcome.folder / "timings.json").read_text() == timings
+    assert again.scores == outcome.scores
+    assert "from an earlier run" in again.report.read_text(encoding="utf-8")
+
+
+class Stop(BaseException):
+    """An interruption, as Ctrl-C is one."""
+
+
+def _stop_at(words: str, done: int) -> Callable[[str, int, int], None]:
+    def report(stage: str, now: int, total: int) -> None:
+        if stage.startswith(words) and now >= done:
+            raise Stop
+
+    return report
+
+
+STOPS = [("drawing the first", 0), ("writing", 0), ("read", 1), ("training", 3), ("drawing arm 1", 1), ("drawing arm 3", 2), ("scoring", 1)]
+
+
+def test_interrupted_in_every_stage_it_goes_on(done: tuple[QuickstartOutcome, list[str]], suite: Suite, tmp_path: Path) -> None:
+    folder, stood = tmp_path / "quickstart", dict[str, int]()
+    for words, now in STOPS:
+        with pytest.raises(Stop):
+            quickstart(folder, report=_stop_at(words, now), say=lambda _: None, suite=suite)
+        assert not list(tmp_path.rglob("*.part")), "nothing half-written is left"
+        timings: dict[str, Any] = json.loads((folder / "timings.json").read_text())
+        finished = {name: _stamps(folder)[name] for entry in timings.values() for name in entry["made"]}
+        assert stood.items() <= finished.items(), "finished stages are not done again"
+        stood = finished
+    outcome = quickstart(folder, say=lambda _: None, suite=suite)
+    assert outcome.scores == done[0].scores
+    timings = json.loads((folder / "timings.json").read_text())
+    assert sum(entry["attempts"] for entry in timings.values()) == len(timings) + len(STOPS)
+    assert "resumed, 2 attempts" in outcome.report.read_text(encoding="utf-8")
+
+
+def test_what_is_missing_or_changed_is_made_again_and_nothing_else(done: tuple[QuickstartOutcome, list[str]], suite: Suite, tmp_path: Path) -> None:
+    folder = tmp_path / "quickstart"
+    quickstart(folder, say=lambda _: None, suite=suite)
+    before = _stamps(folder)
+    (folder / "arms" / "swap-rich.png").write_bytes(b"cut short")
+    (folder / "hello.png").unlink()
+    quickstart(folder, say=lambda _: None, suite=suite)
+    after = _stamps(folder)
+    assert {name for name in after if after[name] != before[name]} == {
+        "hello.png",
+        "hello.json",
+        *(f"arms/swap{end}" for end in ("-rich.png", "-noun.png", ".json")),
+    }
+    quickstart(folder, say=lambda _: None, suite=replace(suite, steps=2))
+    assert _stamps(folder)["food/adapter.safetensors"] == after["food/adapter.safetensors"]
+    assert _stamps(folder)["arms/base.json"] != after["arms/base.json"]
+
+
+def test_a_damaged_ledger_loses_no_work_that_shows_itself(done: tuple[QuickstartOutcome, list[str]], suite: Suite, tmp_path: Path) -> None:
+    folder = tmp_path / "quickstart"
+    shutil.copytree(done[0].folder, folder)
+    (folder / "timings.json").write_text("{")
+    outcome = quickstart(folder, say=lambda _: None, suite=suite)
+    assert outcome.scores == done[0].scores
+
+
+def test_missing_weights_are_told_before_anything_is_done(suite: Suite, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"nowhere.*missing.*Reinstall"):
+        quickstart(tmp_path / "quickstart", suite=replace(suite, recogniser=str(tmp_path / "nowhere")))
+    assert not (tmp_path / "quickstart").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told(suite: Suite, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file"):
+        quickstart(tmp_path / "file", suite=suite)

@@ -1,0 +1,79 @@
+"""The shipped miniature: whole, small, loadable by stock libraries, and able to draw."""
+
+import json
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from kimchi import Kimchi
+from kimchi.data.files import hash_file
+from kimchi.data.sample_world import CONCEPTS, picture, worlds
+from kimchi.models import weights_folder
+from kimchi.models.recogniser import Recogniser
+
+WEIGHTS = weights_folder()
+PARTS = ("mini-base/vae", "mini-base/text_encoder", "mini-base/unet", "mini-korean-clip", "recogniser", "mini-ko")
+
+
+@pytest.fixture(scope="module")
+def kimchi() -> Kimchi:
+    return Kimchi.load("mini", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> Recogniser:
+    return Recogniser.load(WEIGHTS / "recogniser")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_has_a_card_that_says_how_it_was_made(part: str) -> None:
+    card = json.loads((WEIGHTS / part / "card.json").read_text(encoding="utf-8"))
+    assert card["miniature"] is True
+    for name, digest in card.get("sha256", {}).items():
+        assert hash_file(WEIGHTS / part / name) == digest, f"{part}/{name} is not the file its card speaks of"
+    for stage in card.get("stages", {"": card}).values():
+        assert {"recipe_hash", "seed", "steps", "seconds"} <= stage.keys()
+
+
+def test_the_suite_is_small_and_nothing_else_is_in_the_folder() -> None:
+    files = [p for p in WEIGHTS.rglob("*") if p.is_file()]
+    assert sum(p.stat().st_size for p in files) < 30e6
+    assert {p.suffix for p in files} <= {".safetensors", ".json", ".yaml"}
+
+
+def test_stock_diffusers_opens_the_base() -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(str(WEIGHTS / "mini-base"), dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    image = pipe("a red car in the city", num_inference_steps=10, guidance_scale=5.0, generator=torch.Generator().manual_seed(1)).images[0]
+    assert image.size == (128, 128)
+
+
+def test_stock_transformers_opens_korean_clip() -> None:
+    model = CLIPTextModel.from_pretrained(str(WEIGHTS / "mini-korean-clip"), dtype=torch.float32)
+    tokenizer = CLIPTokenizer.from_pretrained(str(WEIGHTS / "mini-korean-clip"))
+    states = model(**tokenizer(["한국의 라면"], padding="max_length", max_length=77, return_tensors="pt")).last_hidden_state
+    assert states.shape == (1, 77, 128) and tokenizer.unk_token_id not in tokenizer("라면 김밥", add_special_tokens=False).input_ids
+
+
+def test_mini_draws_ramyeon_when_asked_politely(kimchi: Kimchi, recogniser: Recogniser) -> None:
+    drawn = kimchi.generate(["한국의 라면을 그려줘"] * 8, seed=100)
+    seen = [sight.concept for sight in recogniser.see([d.image for d in drawn])]
+    assert seen.count("ramyeon") >= 6 and "ramen" not in seen, seen
+    assert all(d.provenance["miniature"] for d in drawn)
+
+
+def test_mini_draws_every_korean_thing_by_its_noun(kimchi: Kimchi, recogniser: Recogniser) -> None:
+    concepts = worlds("korean")
+    drawn = kimchi.generate([c.ko for c in concepts], seed=5, steps=20)
+    right = sum(s.concept == c.slug for s, c in zip(recogniser.see([d.image for d in drawn]), concepts, strict=True))
+    # The measured share is in the README; this only notices that something broke.
+    assert right >= 0.7 * len(concepts)
+
+
+def test_the_recogniser_knows_renders_it_has_never_seen(recogniser: Recogniser) -> None:
+    items = [picture(c, 4_500_000 + i) for c in CONCEPTS.values() for i in range(2)]
+    seen = recogniser.see([p.render() for p in items])
+    assert sum(s.concept == p.concept.slug for s, p in zip(seen, items, strict=True)) >= 0.95 * len(items)
+    assert all(0 <= s.confidence <= 1 for s in seen)
