@@ -112,7 +112,8 @@ def _write(folder: Path, recipe: LoraRecipe, model: Model, fingerprint: str, los
     }  # fmt: skip
     write_text(folder / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True, sort_keys=False))
     write_json(folder / "losses.json", [round(x, 5) for x in losses])
-    lora.save(unet, folder / "adapter.safetensors", {k: card[k] for k in ("base", "text_encoder", "hashes", "miniature", "recipe_hash", "credit", "kimchi")})
+    notes = {k: card[k] for k in ("base", "text_encoder", "hashes", "miniature", "recipe_hash", "credit", "kimchi")}
+    lora.save(unet, folder / "adapter.safetensors", notes, torch.float16 if recipe.adapter_dtype == "fp16" else torch.float32)
     write_json(folder / "card.json", card | {"sha256": {"adapter.safetensors": hash_file(folder / "adapter.safetensors")}})
     checkpoints.clear(folder / "checkpoints")
 

@@ -8,29 +8,44 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from transformers import CLIPTokenizer
 
 _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_NORMAL = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+_SPLIT = pre_tokenizers.Sequence(
+    [pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+)
+_PRIVATE = 0xE000
+"""Start of Unicode's private use area."""
 START, END = "<|startoftext|>", "<|endoftext|>"
+END_OF_WORD = "</w>"
 
 
 def learn(texts: Iterable[str], merges: int) -> CLIPTokenizer:
-    """A CLIPTokenizer with 512 byte tokens, up to `merges` learned ones, and the two specials with the highest ids."""
-    trained = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
-    trained.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
-    trained.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
+    """A CLIPTokenizer with 512 byte tokens, up to `merges` learned ones, and the two specials with the highest ids.
+
+    The same texts always give the same tokenizer, on which a resumed run relies. The library's own end-of-word suffix would not: it numbers
+    suffixed bytes in the order of a hash table and breaks ties by number. Here a word's last byte is one private character while learning.
+    """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=512 + merges, min_frequency=2, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False)
-    trained.train_from_iterator(texts, trainer)
-    pairs = [tuple(pair) for pair in json.loads(trained.to_str())["model"]["merges"]]
-    # The trainer knows only the final bytes that it met; an unseen one would be read as the end of the text.
-    vocabulary = alphabet + [byte + "</w>" for byte in alphabet]
-    known = set(vocabulary)
+    finals = {byte: chr(_PRIVATE + i) for i, byte in enumerate(alphabet)}
+    spelled = {final: byte + END_OF_WORD for byte, final in finals.items()}
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    trainer = trainers.BpeTrainer(
+        vocab_size=len(alphabet) + len(finals) + merges, min_frequency=2, initial_alphabet=[*alphabet, *spelled], show_progress=False
+    )  # fmt: skip
+    trained.train_from_iterator((" ".join(word[:-1] + finals[word[-1]] for word in _words(text)) for text in texts), trainer)
+
+    # back to CLIP's spelling
+    vocabulary = [*alphabet, *spelled.values()]
     kept: list[tuple[str, str]] = []
-    for left, right in pairs:
-        if left in known and right in known and left + right not in known:
-            vocabulary.append(left + right)
-            known.add(left + right)
-            kept.append((left, right))
+    for left, right in json.loads(trained.to_str())["model"]["merges"]:
+        pair = left, right[:-1] + spelled.get(right[-1], right[-1])
+        vocabulary.append("".join(pair))
+        kept.append(pair)
     vocabulary += [START, END]
     # Annotated as lines of text; the BPE below takes pairs.
     return CLIPTokenizer(vocab={token: i for i, token in enumerate(vocabulary)}, merges=cast(Any, kept), model_max_length=77)
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text as CLIP's tokenizer splits them, spelled in byte characters."""
+    return [word for word, _ in _SPLIT.pre_tokenize_str(_NORMAL.normalize_str(text))]
