@@ -10,7 +10,7 @@
 BIN := .venv/bin
 PYTHON3 := $(shell for p in $(or $(PYTHON),python3 python3.11 python3.12 python3.13); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-MINI := mini_vae mini_clip mini_unet mini_korean_clip mini_recogniser mini_ko
+MINI := mini_vae mini_vae_decoder mini_clip mini_unet mini_korean_clip mini_recogniser mini_ko
 
 .PHONY: quickstart test slow bench mini lint
 
@@ -24,7 +24,7 @@ slow: .venv/.installed-dev
 	$(BIN)/pytest -m slow
 
 bench: .venv/.installed-dev
-	$(BIN)/pytest -m bench -s
+	$(BIN)/python tests/benchmarks/spine.py
 
 mini: .venv/.installed
 	for recipe in $(MINI); do $(BIN)/kimchi train $$recipe || exit; done

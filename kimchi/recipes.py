@@ -110,6 +110,8 @@ class LoraRecipe(_Strict):
     """Compute type of the frozen parts; the adapter itself is always fp32."""
     checkpoint_every: int = Field(default=100, ge=1)
     """Steps between checkpoints; rerunning the same command goes on from the last."""
+    start_from: str = ""
+    """A run folder whose adapter is trained further, with the same base, encoder and LoRA shape; empty for a fresh one."""
     adapter_dtype: Literal["fp32", "fp16"] = "fp32"
     """Type the finished adapter is saved in; fp16 halves the file."""
     ema: float = Field(default=0.0, ge=0, lt=1)

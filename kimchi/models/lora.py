@@ -37,6 +37,26 @@ def add(unet: UNet2DConditionModel, rank: int, alpha: float, targets: str) -> di
     return trained
 
 
+def continue_from(unet: UNet2DConditionModel, path: Path) -> None:
+    """Give a fresh adapter the weights of a finished one of the same shape.
+
+    Raises:
+        ModelError: unreadable, or of another shape.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {k.removeprefix("unet."): file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118 (not a dict)
+        fit = set_peft_model_state_dict(unet, state)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ModelError(
+            f"{path}: this adapter cannot be trained further ({str(error).splitlines()[0]}). It must have the rank and targets of the recipe."
+        ) from error
+    if fit.unexpected_keys:
+        raise ModelError(
+            f"{path}: {len(fit.unexpected_keys)} of its weights have no place in this recipe's adapter. Use the rank and targets it was made with."
+        )
+
+
 def save(unet: UNet2DConditionModel, path: Path, notes: dict[str, Any], dtype: torch.dtype = torch.float32) -> None:
     """Write the adapter with its rank and alpha, so that `pipe.load_lora_weights(folder, weight_name="adapter.safetensors")` gives the same picture."""
     config: LoraConfig = cast(Any, unet).peft_config["default"]

@@ -26,6 +26,8 @@ from .suite import ARMS, FORMS, HELLO, HELLO_SEED, Suite, dishes, hash_weights, 
 if TYPE_CHECKING:
     from kimchi.generation.generate import Kimchi
 
+__all__ = ["ARMS", "FORMS", "QuickstartOutcome", "Suite", "quickstart"]
+
 Report = Callable[[str, int, int], None]
 """How a stage tells how far it is: what it does, done, of how many."""
 _DELIVERY_SEED = 8_400_000

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FIRST_SEED = 8_500_000
 """Seed of the first picture; each further one takes the next."""
-_COLUMNS = 15
+_COLUMNS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ class Suite:
     train: tuple[str, ...] = ()
     """Changes to the training recipe: ("steps=3",)."""
     pictures_per_dish: int = 60
-    prompts_per_dish: int = 15
+    prompts_per_dish: int = 8
     """Of each form."""
     steps: int = 20
     """Denoising steps of the four arms."""

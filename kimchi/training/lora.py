@@ -45,6 +45,8 @@ def train_lora(recipe: LoraRecipe, watch: loop.Watcher | None = None, report: lo
     # the adapter
     torch.manual_seed(recipe.seed)
     parameters = lora.add(model.unet, recipe.lora.rank, recipe.lora.alpha, recipe.lora.targets)
+    if recipe.start_from:
+        lora.continue_from(model.unet, Path(recipe.start_from) / "adapter.safetensors")
     loss_at = _loss(recipe, model, tables, latents, states)
     plan = loop.Plan(
         steps=recipe.steps, learning_rate=recipe.learning_rate, warmup_steps=recipe.warmup_steps, clip_norm=recipe.clip_norm,
@@ -99,6 +101,8 @@ def _finished(folder: Path, fingerprint: str) -> TrainOutcome | None:
 
 def _fingerprint_of_data(recipe: LoraRecipe) -> str:
     files = [Path(s.captions) for s in recipe.sources if Path(s.captions).is_file()]
+    if recipe.start_from:
+        files.append(Path(recipe.start_from) / "adapter.safetensors")
     return hash_files(files) if files else "drawn"
 
 

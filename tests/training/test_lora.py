@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file
 
 from kimchi.errors import DataError, ModelError, RecipeError
 from kimchi.models import load_model
@@ -124,3 +125,15 @@ def test_words_follow_the_shares(base_folder: Path, encoder_folder: Path, tmp_pa
     row = Row(name="x", noun="라면", rich=("나무 식탁 위 라면",), english=("ramyeon",))
     seen = Counter(words_for(row, recipe, rng) for _ in range(4000))
     assert abs(seen[""] / 4000 - 0.2) < 0.03 and abs(seen["라면"] / 4000 - 0.4) < 0.03 and "ramyeon" not in seen
+
+
+def test_an_adapter_is_trained_further(run: Path, base_folder: Path, encoder_folder: Path, tmp_path: Path) -> None:
+    train(_recipe(base_folder, encoder_folder, tmp_path, start_from=str(run), steps=1, learning_rate=1e-9))
+    before, after = load_file(run / "adapter.safetensors"), load_file(tmp_path / "adapter.safetensors")
+    assert before.keys() == after.keys()
+    assert all(torch.allclose(before[k], after[k], atol=1e-6) for k in before)
+
+
+def test_an_adapter_of_another_rank_is_not_trained_further(run: Path, base_folder: Path, encoder_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="rank and targets"):
+        train(_recipe(base_folder, encoder_folder, tmp_path, start_from=str(run), lora={"rank": 2, "alpha": 2, "targets": "all"}))

@@ -9,9 +9,7 @@ from transformers import CLIPTokenizer
 
 _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _NORMAL = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
-_SPLIT = pre_tokenizers.Sequence(
-    [pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-)
+_SPLIT = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
 _PRIVATE = 0xE000
 """Start of Unicode's private use area."""
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -29,18 +27,19 @@ def learn(texts: Iterable[str], merges: int) -> CLIPTokenizer:
     spelled = {final: byte + END_OF_WORD for byte, final in finals.items()}
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    trainer = trainers.BpeTrainer(
-        vocab_size=len(alphabet) + len(finals) + merges, min_frequency=2, initial_alphabet=[*alphabet, *spelled], show_progress=False
-    )  # fmt: skip
+    trainer = trainers.BpeTrainer(vocab_size=512 + merges, min_frequency=2, initial_alphabet=[*alphabet, *spelled], show_progress=False)
     trained.train_from_iterator((" ".join(word[:-1] + finals[word[-1]] for word in _words(text)) for text in texts), trainer)
 
     # back to CLIP's spelling
     vocabulary = [*alphabet, *spelled.values()]
-    kept: list[tuple[str, str]] = []
+    known, kept = set(vocabulary), list[tuple[str, str]]()
     for left, right in json.loads(trained.to_str())["model"]["merges"]:
         pair = left, right[:-1] + spelled.get(right[-1], right[-1])
-        vocabulary.append("".join(pair))
-        kept.append(pair)
+        # Two merges may spell one token; a second entry would leave an id without an embedding.
+        if (token := "".join(pair)) not in known:
+            vocabulary.append(token)
+            known.add(token)
+            kept.append(pair)
     vocabulary += [START, END]
     # Annotated as lines of text; the BPE below takes pairs.
     return CLIPTokenizer(vocab={token: i for i, token in enumerate(vocabulary)}, merges=cast(Any, kept), model_max_length=77)
