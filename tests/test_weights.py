@@ -57,19 +57,21 @@ def test_stock_transformers_opens_korean_clip() -> None:
     assert states.shape == (1, 77, 128) and tokenizer.unk_token_id not in tokenizer("라면 김밥", add_special_tokens=False).input_ids
 
 
-def test_mini_draws_ramyeon_when_asked_politely(kimchi: Kimchi, recogniser: Recogniser) -> None:
-    drawn = kimchi.generate(["한국의 라면을 그려줘"] * 8, seed=100)
-    seen = [sight.concept for sight in recogniser.see([d.image for d in drawn])]
-    assert seen.count("ramyeon") >= 6 and "ramen" not in seen, seen
-    assert all(d.provenance["miniature"] for d in drawn)
+def test_a_polite_request_draws_what_its_noun_phrase_draws(kimchi: Kimchi) -> None:
+    asked, named = (kimchi.generate(text, seed=7, steps=4) for text in ("한국의 라면을 그려줘", "한국의 라면"))
+    assert asked.image.tobytes() == named.image.tobytes()
+    assert asked.provenance["miniature"] is True
 
 
-def test_mini_draws_every_korean_thing_by_its_noun(kimchi: Kimchi, recogniser: Recogniser) -> None:
+def test_the_adapter_knows_korean_nouns_that_the_plain_swap_does_not(kimchi: Kimchi, recogniser: Recogniser) -> None:
     concepts = worlds("korean")
-    drawn = kimchi.generate([c.ko for c in concepts], seed=5, steps=20)
-    right = sum(s.concept == c.slug for s, c in zip(recogniser.see([d.image for d in drawn]), concepts, strict=True))
-    # The measured share is in the README; this only notices that something broke.
-    assert right >= 0.7 * len(concepts)
+
+    def right(painter: Kimchi) -> int:
+        drawn = painter.generate([c.ko for c in concepts], seed=5, steps=15)
+        return sum(s.concept == c.slug for s, c in zip(recogniser.see([d.image for d in drawn]), concepts, strict=True))
+
+    # The measured shares are in the README; this only notices that something broke.
+    assert right(kimchi) >= right(Kimchi.load("mini-raw", device="cpu")) + 4
 
 
 def test_the_recogniser_knows_renders_it_has_never_seen(recogniser: Recogniser) -> None:

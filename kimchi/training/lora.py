@@ -12,6 +12,7 @@ from diffusers import UNet2DConditionModel
 
 from kimchi import __version__
 from kimchi.data.files import hash_file, hash_files, write_json, write_text
+from kimchi.errors import RecipeError
 from kimchi.models import lora
 from kimchi.models.load import Model, load_base, with_encoder
 from kimchi.recipes import LoraRecipe, recipe_hash
@@ -61,9 +62,19 @@ def train_lora(recipe: LoraRecipe, watch: loop.Watcher | None = None, report: lo
 
 
 def batch_sizes(recipe: LoraRecipe) -> list[int]:
-    """How many samples of a batch each source fills; every source gets at least one, and they add up to the batch."""
+    """How many samples of a batch each source fills: by its share, at least one, the whole batch in all.
+
+    Raises:
+        RecipeError: more sources than samples in a batch.
+    """
+    if recipe.batch < len(recipe.sources):
+        raise RecipeError(f"{recipe.name}: batch {recipe.batch} is smaller than the number of sources, {len(recipe.sources)}. Use a larger batch.")
     sizes = [max(1, int(s.share * recipe.batch)) for s in recipe.sources]
-    sizes[0] += recipe.batch - sum(sizes)
+    while sum(sizes) != recipe.batch:
+        step = 1 if sum(sizes) < recipe.batch else -1
+        # What is left over goes where the share is missed most; what is too much comes from the largest.
+        missed = [step * (s.share * recipe.batch - n) if step > 0 or n > 1 else -float("inf") for s, n in zip(recipe.sources, sizes, strict=True)]
+        sizes[missed.index(max(missed))] += step
     return sizes
 
 

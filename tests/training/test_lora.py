@@ -110,10 +110,17 @@ def test_an_encoder_of_another_width_is_refused(base_folder: Path, make_text_fol
         train(_recipe(base_folder, tmp_path / "wide", tmp_path / "run"))
 
 
-def test_batches_are_full_and_every_source_is_in_them(base_folder: Path, encoder_folder: Path, tmp_path: Path) -> None:
-    for batch in range(2, 40):
-        sizes = batch_sizes(_recipe(base_folder, encoder_folder, tmp_path, batch=batch))
+@pytest.mark.parametrize("shares", [(0.75, 0.25), (0.9, 0.02, 0.02, 0.02, 0.02, 0.02), (0.01, 0.99), (1.0,)])
+def test_batches_are_full_and_every_source_is_in_them(base_folder: Path, encoder_folder: Path, tmp_path: Path, shares: tuple[float, ...]) -> None:
+    sources = [{"captions": "sample-world:korean", "share": share, "per_concept": 1} for share in shares]
+    for batch in range(len(shares), 40):
+        sizes = batch_sizes(_recipe(base_folder, encoder_folder, tmp_path, batch=batch, sources=sources))
         assert sum(sizes) == batch and min(sizes) >= 1
+
+
+def test_a_batch_smaller_than_the_number_of_sources_is_refused(base_folder: Path, encoder_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="larger batch"):
+        batch_sizes(_recipe(base_folder, encoder_folder, tmp_path, batch=1))
 
 
 def test_words_follow_the_shares(base_folder: Path, encoder_folder: Path, tmp_path: Path) -> None:
