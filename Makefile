@@ -32,7 +32,7 @@ mini: .venv/.installed
 lint: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --project pyproject.toml
 	$(BIN)/lint-imports
 
 .venv/.installed: pyproject.toml constraints.txt | .venv/bin/pip
