@@ -58,8 +58,6 @@ class Prompt:
     picture: Picture
     form: str
     text: str
-    en: str
-    """The same in English, for the sheet."""
     stated: dict[str, str]
     """The attributes that the text states."""
 
@@ -103,7 +101,7 @@ def prompts(world: str, language: str, form: str, per_concept: int) -> list[Prom
     for picture in pictures(worlds(world), per_concept, FIRST_SEED):  # type: ignore[arg-type]
         twin = captions(picture) if form == "rich" else noun(picture.concept)
         stated = {name: str(getattr(picture.attributes, name)) for name in twin.stated}
-        made.append(Prompt(picture=picture, form=form, text=getattr(twin, language), en=twin.en, stated=stated))
+        made.append(Prompt(picture=picture, form=form, text=getattr(twin, language), stated=stated))
     return made
 
 
@@ -118,15 +116,15 @@ def _drawn(model: str, asked: Sequence[Prompt], name: str) -> list[Image.Image]:
 
 
 def write_sheet(images: Sequence[Image.Image], asked: Sequence[Prompt], recogniser: Recogniser, path: Path, columns: int = 8) -> None:
-    """A contact sheet to look at: under each picture what was asked for, in English; under that what the recogniser saw, in red where it differs."""
+    """A contact sheet to look at: under each picture what its prompt stated; under that what the recogniser saw, in red where it differs."""
     side, foot, font = images[0].width, 46, ImageFont.load_default(11)
     sheet = Image.new("RGB", (columns * (side + 8), -(-len(images) // columns) * (side + foot)), "white")
     pen = ImageDraw.Draw(sheet)
     for i, (image, prompt, sight) in enumerate(zip(images, asked, recogniser.see(images), strict=True)):
         x, y = i % columns * (side + 8), i // columns * (side + foot)
         sheet.paste(image, (x, y))
-        words = f"{prompt.picture.concept.slug}: {prompt.en.removeprefix(prompt.picture.concept.en)}"
-        pen.multiline_text((x, y + side + 1), f"{words[:24]}\n{words[24:48]}", fill="black", font=font, spacing=1)
+        words = f"{prompt.picture.concept.slug}\n{' '.join(prompt.stated.values())}"
+        pen.multiline_text((x, y + side + 1), words, fill="black", font=font, spacing=1)
         right = sight.concept == prompt.picture.concept.slug
         pen.text((x, y + side + 29), f"{sight.concept} {sight.confidence:.2f}", fill="green" if right else "red", font=font)
     with atomic_path(path) as temporary:
