@@ -117,7 +117,7 @@ def _drawn(model: str, asked: Sequence[Prompt], name: str) -> list[Image.Image]:
 
 def write_sheet(images: Sequence[Image.Image], asked: Sequence[Prompt], recogniser: Recogniser, path: Path, columns: int = 8) -> None:
     """A contact sheet to look at: under each picture what its prompt stated; under that what the recogniser saw, in red where it differs."""
-    side, foot, font = images[0].width, 46, ImageFont.load_default(11)
+    side, foot, font = images[0].width, 46, ImageFont.load_default(10)
     sheet = Image.new("RGB", (columns * (side + 8), -(-len(images) // columns) * (side + foot)), "white")
     pen = ImageDraw.Draw(sheet)
     for i, (image, prompt, sight) in enumerate(zip(images, asked, recogniser.see(images), strict=True)):
