@@ -35,6 +35,10 @@ class Source(_Strict):
     """For sample-world sources: pictures drawn per concept."""
     split: str = "train"
     """Which split of a captions.jsonl is read."""
+    noun_share: float | None = Field(default=None, ge=0, le=1)
+    """The recipe's noun_share, for this source alone."""
+    english_share: float | None = Field(default=None, ge=0, le=1)
+    """The recipe's english_share, for this source alone: rows that keep what the base knows are best kept in its own language."""
 
 
 class Lora(_Strict):

@@ -122,6 +122,22 @@ class Culture(_Strict):
         known = [entry.category] if entry else [label for label in reversed(labels[:-1]) if label in self.categories]
         return self.categories[known[0] if known else self.fallback]
 
+    def rich(self, labels: tuple[str, ...], number: int) -> tuple[str, str]:
+        """A rich caption from labels alone, and its English meaning (empty where the glossary has none).
+
+        Args:
+            labels: broadest first, at least one.
+            number: chooses the wording; its lowest bit whether the noun begins it, so that half do however many templates there are of each.
+        """
+        category, entry = self.category(labels), self.glossary.get(labels[-1])
+        wordings = self.templates[category.templates]
+        choices = wordings.noun_first if number % 2 else wordings.noun_last
+        template = choices[number // 2 % len(choices)]
+        slots = {"kind": category.kind, "kind_en": category.kind_en, "serving": category.serving, "serving_en": category.serving_en}
+        # English without the thing's own name would teach a meaning that is not there.
+        meaning = self.word(template.en, en=entry.en, **slots) if entry and entry.en else ""
+        return self.word(template.text, noun=self.noun(labels[-1]), **slots), meaning
+
     def word(self, template: str, **slots: str) -> str:
         """Fill a template's slots and choose its particles."""
         for slot, value in slots.items():

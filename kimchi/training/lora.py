@@ -11,6 +11,7 @@ import yaml
 from diffusers import UNet2DConditionModel
 
 from kimchi import __version__
+from kimchi.data.cultures import find_culture
 from kimchi.data.files import hash_file, hash_files, write_json, write_text
 from kimchi.errors import RecipeError
 from kimchi.models import lora
@@ -20,7 +21,7 @@ from kimchi.recipes import LoraRecipe, recipe_hash
 from . import checkpoints, loop
 from .cache import Latents, TextStates, encode_pictures
 from .losses import Noising, noise_loss
-from .rows import Table, read_sources, words_for
+from .rows import CULTURE, Table, read_sources, words_for
 from .run import TrainOutcome
 
 
@@ -88,7 +89,7 @@ def _loss(recipe: LoraRecipe, model: Model, tables: list[Table], latents: list[L
         for table, latent, size in zip(tables, latents, sizes, strict=True):
             index = torch.randint(len(table.rows), (size,), generator=source).tolist()
             rng = random.Random(int(torch.randint(1 << 31, (1,), generator=source)))
-            chosen += [words_for(table.rows[i], recipe, rng) for i in index]
+            chosen += [words_for(table.rows[i], table, recipe.caption_dropout, rng) for i in index]
             clean.append(latent.sample(index, source))
         clean_BCHW = torch.cat(clean).to(memory_format=torch.channels_last)
         t_B = torch.randint(noising.steps, (recipe.batch,), generator=source)
@@ -114,6 +115,8 @@ def _fingerprint_of_data(recipe: LoraRecipe) -> str:
     files = [Path(s.captions) for s in recipe.sources if Path(s.captions).is_file()]
     if recipe.start_from:
         files.append(Path(recipe.start_from) / "adapter.safetensors")
+    if any(s.captions == "sample-world:korean" for s in recipe.sources):
+        files.append(find_culture(CULTURE))
     return hash_files(files) if files else "drawn"
 
 

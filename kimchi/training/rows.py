@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from kimchi.data.cultures import Culture, load_culture
 from kimchi.data.sample_world import Picture, pictures, worlds
 from kimchi.data.sample_world.captions import captions, noun
 from kimchi.data.sample_world.concepts import World
@@ -18,7 +19,11 @@ from kimchi.recipes import LoraRecipe, Source
 from .loop import Report
 
 VARIANTS = 3
-"""Rich captions of a drawing, from the sample world."""
+"""Rich captions of a drawing that say what it shows."""
+WORDINGS = 2
+"""Rich captions of a Korean drawing as the culture words a label, which say nothing of the picture; people's captions are of both kinds."""
+CULTURE = "ko"
+"""Words the labels of the Korean sample world."""
 FIRST_SEED: dict[World, int] = {"general": 6_000_000, "korean": 7_000_000}
 
 
@@ -40,7 +45,10 @@ class Table:
     rows: list[Row]
     pictures_N3HW: torch.Tensor
     """uint8 RGB."""
-    share: float
+    noun_share: float
+    """Of its samples, those that see the noun alone."""
+    english_share: float
+    """Of its samples, those that see English."""
 
 
 def read_sources(recipe: LoraRecipe, report: Report | None = None) -> list[Table]:
@@ -49,32 +57,42 @@ def read_sources(recipe: LoraRecipe, report: Report | None = None) -> list[Table
     Raises:
         RecipeError: a sample world that does not exist. DataError: a source that is missing or empty.
     """
-    return [_read(source, recipe.resolution_px, report) for source in recipe.sources]
+    return [_table(recipe, source, report) for source in recipe.sources]
 
 
-def _read(source: Source, size_px: int, report: Report | None) -> Table:
-    if source.captions.startswith("sample-world:"):
-        return _drawn(source, size_px, report)
-    return _captioned(source, size_px, report)
+def _table(recipe: LoraRecipe, source: Source, report: Report | None) -> Table:
+    read = _drawn if source.captions.startswith("sample-world:") else _captioned
+    rows, pictures_N3HW = read(source, recipe.resolution_px, report)
+    return Table(
+        rows=rows,
+        pictures_N3HW=pictures_N3HW,
+        noun_share=recipe.noun_share if source.noun_share is None else source.noun_share,
+        english_share=recipe.english_share if source.english_share is None else source.english_share,
+    )
 
 
-def _drawn(source: Source, size_px: int, report: Report | None) -> Table:
+def _drawn(source: Source, size_px: int, report: Report | None) -> tuple[list[Row], torch.Tensor]:
     world = source.captions.partition(":")[2]
     if world not in FIRST_SEED:
         raise RecipeError(f"sources.captions: {source.captions!r}; a sample world is sample-world:korean or sample-world:general.")
     items = list(pictures(worlds(world), source.per_concept, FIRST_SEED[world]))
     images = (p.render(size_px) for p in items)
-    return Table(rows=[_row(p) for p in items], pictures_N3HW=_stack(images, len(items), size_px, report), share=source.share)
+    culture = load_culture(CULTURE) if world == "korean" else None
+    return [_row(p, culture) for p in items], _stack(images, len(items), size_px, report)
 
 
-def _row(p: Picture) -> Row:
+def _row(p: Picture, culture: Culture | None) -> Row:
     twins = [captions(p, v) for v in range(VARIANTS)]
+    worded = [culture.rich(p.concept.label, random.Random(f"{p.concept.slug}/{p.seed}/{i}").getrandbits(32))[0] for i in range(WORDINGS)] if culture else []
     return Row(
-        name=f"{p.concept.slug}/{p.seed}", noun=noun(p.concept).ko, rich=tuple(t.ko for t in twins), english=(noun(p.concept).en, *(t.en for t in twins))
+        name=f"{p.concept.slug}/{p.seed}",
+        noun=noun(p.concept).ko,
+        rich=(*(t.ko for t in twins), *worded),
+        english=(noun(p.concept).en, *(t.en for t in twins)),
     )
 
 
-def _captioned(source: Source, size_px: int, report: Report | None) -> Table:
+def _captioned(source: Source, size_px: int, report: Report | None) -> tuple[list[Row], torch.Tensor]:
     from kimchi.data.archives import read_member
     from kimchi.data.jsonl import read_records
     from kimchi.data.pictures import crop, decode
@@ -88,7 +106,7 @@ def _captioned(source: Source, size_px: int, report: Report | None) -> Table:
         raise DataError(f"{path}: no records of the split {source.split!r}. Prepare more pictures, or name another split.")
     rows = [Row(name=r.path, noun=r.caption_noun, rich=(r.caption_ko,), english=(r.caption_en,) if r.caption_en else (r.caption_noun,)) for r in records]
     images = (_square(crop(decode(read_member(r.path), r.path), r.box), size_px) for r in records)
-    return Table(rows=rows, pictures_N3HW=_stack(images, len(records), size_px, report), share=source.share)
+    return rows, _stack(images, len(records), size_px, report)
 
 
 def _square(image: Image.Image, size_px: int) -> Image.Image:
@@ -107,13 +125,13 @@ def _stack(images: Iterator[Image.Image], count: int, size_px: int, report: Repo
     return torch.from_numpy(array)
 
 
-def words_for(row: Row, recipe: LoraRecipe, rng: random.Random) -> str:
-    """The words one sample is shown: empty, English, the noun alone, or a rich caption, by the recipe's shares."""
-    if rng.random() < recipe.caption_dropout:
+def words_for(row: Row, table: Table, caption_dropout: float, rng: random.Random) -> str:
+    """The words one sample is shown: empty, English, the noun alone, or a rich caption, by the shares of its source."""
+    if rng.random() < caption_dropout:
         # The empty prompt of the same encoder, not zeros: guidance subtracts exactly those states.
         return ""
-    if rng.random() < recipe.english_share:
+    if rng.random() < table.english_share:
         return rng.choice(row.english)
-    if rng.random() < recipe.noun_share:
+    if rng.random() < table.noun_share:
         return row.noun
     return rng.choice(row.rich)

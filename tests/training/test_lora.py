@@ -14,7 +14,7 @@ from kimchi.models import load_model
 from kimchi.recipes import LoraRecipe
 from kimchi.training.loop import Progress
 from kimchi.training.lora import batch_sizes
-from kimchi.training.rows import Row, words_for
+from kimchi.training.rows import Row, Table, read_sources, words_for
 from kimchi.training.run import train
 
 
@@ -123,15 +123,27 @@ def test_a_batch_smaller_than_the_number_of_sources_is_refused(base_folder: Path
         batch_sizes(_recipe(base_folder, encoder_folder, tmp_path, batch=1))
 
 
-def test_words_follow_the_shares(base_folder: Path, encoder_folder: Path, tmp_path: Path) -> None:
+def test_words_follow_the_shares() -> None:
     import random
     from collections import Counter
 
-    recipe = _recipe(base_folder, encoder_folder, tmp_path, noun_share=0.5, english_share=0.0, caption_dropout=0.2)
-    rng = random.Random(0)
     row = Row(name="x", noun="라면", rich=("나무 식탁 위 라면",), english=("ramyeon",))
-    seen = Counter(words_for(row, recipe, rng) for _ in range(4000))
+    table = Table(rows=[row], pictures_N3HW=torch.zeros(1, 3, 8, 8, dtype=torch.uint8), noun_share=0.5, english_share=0.0)
+    rng = random.Random(0)
+    seen = Counter(words_for(row, table, 0.2, rng) for _ in range(4000))
     assert abs(seen[""] / 4000 - 0.2) < 0.03 and abs(seen["라면"] / 4000 - 0.4) < 0.03 and "ramyeon" not in seen
+
+
+def test_a_source_may_have_shares_of_its_own(base_folder: Path, encoder_folder: Path, tmp_path: Path) -> None:
+    korean = {"captions": "sample-world:korean", "share": 0.5, "per_concept": 1, "english_share": 0.0}
+    general = {"captions": "sample-world:general", "share": 0.5, "per_concept": 1, "english_share": 1.0, "noun_share": 0.9}
+    first, second = read_sources(_recipe(base_folder, encoder_folder, tmp_path, noun_share=0.2, english_share=0.5, sources=[korean, general]))
+    assert (first.noun_share, first.english_share, second.noun_share, second.english_share) == (0.2, 0.0, 0.9, 1.0)
+
+
+def test_korean_drawings_are_also_shown_with_the_wordings_of_their_labels(base_folder: Path, encoder_folder: Path, tmp_path: Path) -> None:
+    [table] = read_sources(_recipe(base_folder, encoder_folder, tmp_path, sources=[{"captions": "sample-world:korean", "share": 1, "per_concept": 1}]))
+    assert all(row.noun in words for row in table.rows for words in row.rich[-2:])
 
 
 def test_an_adapter_is_trained_further(run: Path, base_folder: Path, encoder_folder: Path, tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ class Captioner:
     def _caption(self, record: ImageRecord) -> CaptionedRecord:
         label, entry = record.labels[-1], self.culture.glossary.get(record.labels[-1])
         noun = self.culture.noun(label)
-        text, meaning = self._rich(record, noun, entry.en if entry else "")
+        number = int.from_bytes(hashlib.sha256(f"{self.seed}/{record.id}".encode()).digest()[:8], "big")
+        text, meaning = self.culture.rich(record.labels, number)
         return CaptionedRecord(
             id=record.id,
             path=record.path,
@@ -36,15 +37,3 @@ class Captioner:
             caption_romanised=entry.romanised if entry else "",
             made_by=MadeBy(part="captioner:label"),
         )
-
-    def _rich(self, record: ImageRecord, noun: str, en: str) -> tuple[str, str]:
-        category = self.culture.category(record.labels)
-        wordings = self.culture.templates[category.templates]
-        number = int.from_bytes(hashlib.sha256(f"{self.seed}/{record.id}".encode()).digest()[:8], "big")
-        # One bit decides the noun's place, so that half of the captions begin with it however many templates there are of each.
-        choices = wordings.noun_first if number % 2 else wordings.noun_last
-        template = choices[number // 2 % len(choices)]
-        slots = {"kind": category.kind, "kind_en": category.kind_en, "serving": category.serving, "serving_en": category.serving_en}
-        # English without the thing's own name would teach a meaning that is not there.
-        meaning = self.culture.word(template.en, en=en, **slots) if en else ""
-        return self.culture.word(template.text, noun=noun, **slots), meaning
