@@ -7,6 +7,7 @@
     ├── PromptError             a prompt that asks for nothing
     ├── RequestError            a setting of one picture (steps, seed, size ...) out of its range
     ├── OutputError             a place that cannot be written
+    ├── EndpointError           a model's server that is not there, or turns every request away
     └── TrainingError           a run that must not go on (NaN loss, an empty data set)
 
 Anything else that escapes is a bug and shows its traceback.
@@ -39,6 +40,10 @@ class RequestError(KimchiError):
 
 class OutputError(KimchiError):
     """A place that cannot be written."""
+
+
+class EndpointError(KimchiError):
+    """A model's server that is not there, or turns every request away."""
 
 
 class TrainingError(KimchiError):

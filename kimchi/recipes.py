@@ -52,6 +52,46 @@ class Lora(_Strict):
     """Which layers of the UNet are adapted: attention projections, feed-forward too, or convolutions as well."""
 
 
+class Writer(_Strict):
+    """A part that writes text: which, with which model, prompt and limits."""
+
+    part: str
+    """A file of kimchi/pipelines/captioners/ or refiners/, or module:Class."""
+    model: str = ""
+    """mini, a transformers folder, or a hub id; behind an endpoint, the model's name there."""
+    revision: str = ""
+    """Commit of the hub's repository; empty for its newest."""
+    prompt: str = ""
+    """A file of pipelines/prompts/ without its suffix, or a path; empty where the part needs none."""
+    endpoint: str = ""
+    """Base address of an OpenAI-compatible server, ending in /v1; empty to run the model in this process."""
+    key_env: str = "KIMCHI_ENDPOINT_KEY"
+    """Name of the environment variable that holds the endpoint's key; the key itself is written nowhere."""
+    data_may_leave: bool = False
+    """Lets pictures and labels go to an endpoint outside the private network. AIHub's terms count sending them abroad as export."""
+    concurrency: int = Field(default=64, ge=1, le=1024)
+    """Requests in flight at an endpoint."""
+    timeout_s: float = Field(default=120, gt=0)
+    """How long one request may take, seconds."""
+    attempts: int = Field(default=5, ge=1)
+    """How often a request is sent before its record is left for the next run."""
+    batch: int = Field(default=16, ge=1)
+    """Texts written together by a model in this process."""
+    max_new_tokens: int = Field(default=128, ge=1)
+    """Longest text, tokens."""
+    temperature: float = Field(default=0.0, ge=0)
+    """0 writes the likeliest text and is reproducible."""
+    seed: int = 0
+    """Of what is drawn by chance: wordings, and texts where temperature is above 0."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:1."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_alone(cls, value: Any) -> Any:
+        return {"part": value} if isinstance(value, str) else value
+
+
 class PrepareRecipe(_Strict):
     """Pictures of a delivery => captions.jsonl."""
 
@@ -62,8 +102,28 @@ class PrepareRecipe(_Strict):
     """Which reader understands the delivery: aihub_food."""
     source: str
     """The delivery: a zip file or an unpacked folder."""
-    captioner: str = "label"
-    """A file of kimchi/pipelines/captioners/, or module:Class."""
+    captioner: Writer = Writer(part="none")
+    """Describes each picture in English."""
+    refiner: Writer = Writer(part="template")
+    """Turns description and label into the culture's language."""
+    engine: str = "local"
+    """Where the models work: local, or ray for a cluster (extra `scale`)."""
+    text_encoder: str = "mini-korean-clip"
+    """Whose tokens are counted: mini-korean-clip, a transformers folder, or a hub id."""
+    max_tokens: int = Field(default=75, ge=1)
+    """Longest rich caption, tokens of that encoder; the name must be whole within it."""
+    retries: int = Field(default=2, ge=0)
+    """How often a refused caption is written again, with the reason told, before its record is dropped."""
+    min_side_px: int = Field(default=64, ge=1)
+    """Shortest side of what is learned from, pixels; smaller ones are dropped."""
+    max_aspect: float = Field(default=4.0, ge=1)
+    """Longest side over shortest; longer ones are dropped."""
+    min_sharpness: float = Field(default=0.0, ge=0)
+    """Variance of the Laplacian of the grey picture at 256 px; blurrier ones are dropped. 0 keeps all; phone pictures are soft below about 100."""
+    picture_px: int = Field(default=336, ge=32)
+    """Shortest side of the pictures a captioner is shown, pixels."""
+    workers: int = Field(default=0, ge=0)
+    """Threads that decode pictures; 0 for one a core."""
     culture: str = "ko"
     """A file of data/cultures/."""
     validation_share: float = Field(default=0.05, ge=0, lt=1)
@@ -131,13 +191,151 @@ class LoraRecipe(_Strict):
         return self
 
 
+class Parallel(_Strict):
+    """Sentences with their English twins, and how much of each batch they fill."""
+
+    pairs: str
+    """sample-world:parallel (the general world), sample-world:glosses (Korean things with an English gloss), or a file or folder of parallel text."""
+    share: float = Field(gt=0, le=1)
+    """Share of each batch drawn from this source, 0 to 1; the shares of a recipe add up to 1."""
+    per_concept: int = Field(default=100, ge=1)
+    """For sample-world sources: pictures described per concept."""
+    layout: Literal["auto", "tsv", "jsonl", "aihub", "datasets", "captions"] = "auto"
+    """How a file is read; auto goes by its suffix and its first record."""
+    through_unet: bool = True
+    """Whether A1 asks the UNet about them. False for what the base cannot draw: its English twin would be taught as the truth."""
+
+
+class Latents(_Strict):
+    """What the UNet is shown while its two encoders are compared."""
+
+    source: str = "sample-world:general"
+    """sample-world:general (drawings of the pairs), teacher (the base's own pictures of the English side), or a captions.jsonl."""
+    count: int = Field(default=1000, ge=1)
+    """Pictures at most; they are encoded or drawn once."""
+    steps: int = Field(default=20, ge=1)
+    """For the teacher's own pictures: denoising steps."""
+
+
+class TextStage(_Strict):
+    """A0: the student's states against the teacher's, text alone."""
+
+    steps: int = Field(default=1000, ge=0)
+    """Optimiser steps; 0 leaves the stage out."""
+    batch: int = Field(default=64, ge=1)
+    """Pairs per step."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Peak rate of AdamW."""
+    warmup_steps: int = Field(default=50, ge=0)
+    """Steps over which the rate rises from zero."""
+    eos: float = Field(default=1.0, ge=0)
+    """Weight of the end-of-text state, seen through the teacher's projection."""
+    pads: float = Field(default=0.5, ge=0)
+    """Weight of the states after the end of the text: most of what the UNet reads of a short prompt."""
+    content: float = Field(default=0.5, ge=0)
+    """Weight of the optimal transport between the states of the words."""
+    start: float = Field(default=0.5, ge=0)
+    """Weight of the first state, a constant of each encoder."""
+
+
+class UnetStage(_Strict):
+    """A1: what the frozen UNet predicts with the student's states against what it predicts with the teacher's."""
+
+    steps: int = Field(default=1000, ge=0)
+    """Optimiser steps; 0 leaves the stage out."""
+    batch: int = Field(default=32, ge=1)
+    """Pairs per step that pass through the UNet, twice each."""
+    learning_rate: float = Field(default=3e-4, gt=0)
+    """Peak rate of AdamW."""
+    warmup_steps: int = Field(default=50, ge=0)
+    """Steps over which the rate rises from zero."""
+    features: float = Field(default=0.1, ge=0)
+    """Weight of the outputs of the UNet's blocks, beside the prediction itself."""
+    english_share: float = Field(default=0.2, ge=0, lt=1)
+    """Share of the pairs whose English side the student reads too: a Korean encoder hears English prompts as well."""
+    text: float = Field(default=0.05, ge=0)
+    """Weight of A0's loss, kept on a batch of all sources: without it, words that A1 never asks about drift."""
+    text_batch: int = Field(default=16, ge=1)
+    """Pairs per step of that batch."""
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of the running average of the weights that is kept; 0 keeps the last."""
+
+
+class Measure(_Strict):
+    """How the alignment gap is measured."""
+
+    pairs: int = Field(default=96, ge=2)
+    """Pairs, none of which is trained on."""
+    levels: int = Field(default=5, ge=1)
+    """Noise levels, evenly spread."""
+    batch: int = Field(default=32, ge=1)
+    """Predictions made together."""
+
+
+class AlignRecipe(_Strict):
+    """A text encoder of another language, brought to say to a frozen UNet what the base's own encoder says."""
+
+    kind: Literal["align"]
+    name: str
+    """Name of the run folder under runs/."""
+    base: str = "mini-base"
+    """mini-base, a diffusers folder, or a hub id: its UNet and its English encoder are the teacher."""
+    text_encoder: str = "mini-korean-clip"
+    """The student: mini-korean-clip, a transformers folder, or a hub id."""
+    encoder: str = "clip"
+    """Which class reads it: a file of kimchi/models/text_encoders/, or module:Class."""
+    projection: str = ""
+    """Folder or hub id of the CLIP that owns the base's text projection; empty where the base's folder keeps it beside its text encoder."""
+    adapter: Literal["none", "mlp"] = "none"
+    """What stands between an encoder of another width and the UNet."""
+    sources: tuple[Parallel, ...] = Field(min_length=1)
+    """Parallel text."""
+    latents: Latents = Latents()
+    """What the UNet is shown."""
+    trained_layers: int = Field(default=-1, ge=-1)
+    """How many of the encoder's last layers are trained; -1 for all of them and the embeddings too, 0 for the adapter alone."""
+    layers_rate: float = Field(default=1.0, gt=0, le=1)
+    """Rate of the encoder's layers as a share of the stage's; beside an adapter 0.05 is usual."""
+    a0: TextStage = TextStage()
+    """Text alone."""
+    a1: UnetStage = UnetStage()
+    """Through the UNet."""
+    caption_dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of A1's pairs whose sides are both the empty prompt: guidance subtracts the student's own."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Compute type; what is trained is always fp32."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:1."""
+    seed: int = 0
+    """Everything random follows from this and the step's number."""
+    checkpoint_every: int = Field(default=100, ge=1)
+    """Steps between checkpoints; rerunning the same command goes on from the last."""
+    dtype: Literal["fp16", "fp32"] = "fp16"
+    """Type the finished encoder is saved in."""
+    measure: Measure = Measure()
+    """How the gap is measured, before and after."""
+    out: str = ""
+    """Folder of the finished encoder; empty for runs/NAME."""
+
+    @model_validator(mode="after")
+    def _can_train(self) -> Self:
+        total = sum(source.share for source in self.sources)
+        if abs(total - 1) > 1e-3:
+            raise RecipeError(f"the shares of its sources add up to {total:g}, and must add up to 1. Change `share` of one of them.")
+        if self.a1.steps and not any(source.through_unet for source in self.sources):
+            raise RecipeError("every source has through_unet: false, and A1 asks the UNet about some. Change one of them, or set a1.steps to 0.")
+        if self.trained_layers == 0 and self.adapter == "none":
+            raise RecipeError("trained_layers is 0 and there is no adapter, so nothing would be trained. Set trained_layers to -1, or add `adapter: mlp`.")
+        return self
+
+
 class MiniPartRecipe(_Strict):
     """One part of the miniature suite, trained from nothing on the sample world."""
 
     kind: Literal["mini"]
     name: str
     """What progress and cards call this run."""
-    part: Literal["vae", "vae_decoder", "clip", "unet", "korean_clip", "recogniser"]
+    part: Literal["vae", "vae_decoder", "clip", "unet", "korean_clip", "recogniser", "llava", "llama"]
     """Which part: a file of kimchi/training/mini/."""
     steps: int = Field(ge=1)
     """Optimiser steps."""
@@ -157,10 +355,19 @@ class MiniPartRecipe(_Strict):
     """Folder to write."""
 
 
-Recipe = PrepareRecipe | LoraRecipe | MiniPartRecipe
+Recipe = PrepareRecipe | LoraRecipe | MiniPartRecipe | AlignRecipe
 """Any recipe; its `kind` says which."""
-_KINDS: dict[str, type[Recipe]] = {"prepare": PrepareRecipe, "lora": LoraRecipe, "mini": MiniPartRecipe}
-_SECTIONS: dict[str, type[BaseModel]] = {"lora": Lora, "sources": Source}
+_KINDS: dict[str, type[Recipe]] = {"prepare": PrepareRecipe, "lora": LoraRecipe, "mini": MiniPartRecipe, "align": AlignRecipe}
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "lora": Lora,
+    "sources": Source,
+    "captioner": Writer,
+    "refiner": Writer,
+    "a0": TextStage,
+    "a1": UnetStage,
+    "latents": Latents,
+    "measure": Measure,
+}
 
 
 def list_recipes() -> list[str]:
@@ -289,6 +496,8 @@ def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: Literal["lo
 @overload
 def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: Literal["mini"]) -> MiniPartRecipe: ...
 @overload
+def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: Literal["align"]) -> AlignRecipe: ...
+@overload
 def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: tuple[Literal["lora"], Literal["mini"]]) -> LoraRecipe | MiniPartRecipe: ...
 @overload
 def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: tuple[()] = ()) -> Recipe: ...
@@ -335,7 +544,8 @@ def _explain_one(schema: type[BaseModel], problem: dict[str, Any]) -> str:
     place = [str(part) for part in problem["loc"]]
     where = ".".join(place)
     if problem["type"] == "extra_forbidden":
-        section = next((_SECTIONS[part] for part in reversed(place[:-1]) if part in _SECTIONS), schema)
+        sections = _SECTIONS | ({"sources": Parallel} if schema is AlignRecipe else {})
+        section = next((sections[part] for part in reversed(place[:-1]) if part in sections), schema)
         known = sorted(section.model_fields)
         near = difflib.get_close_matches(place[-1], known, n=1)
         return f"`{where}` is not a key here; " + (f"did you mean `{near[0]}`?" if near else f"the keys are {', '.join(known)}.")
@@ -350,6 +560,6 @@ def to_yaml(recipe: BaseModel) -> str:
 
 
 def recipe_hash(recipe: BaseModel) -> str:
-    """First 16 hex digits of the SHA-256 of a resolved recipe; `out` and `name` do not count, since they change nothing learned."""
-    data = recipe.model_dump(mode="json", exclude={"out", "name"})
+    """First 16 hex digits of the SHA-256 of a resolved recipe; places and speeds (out, name, engine, workers) do not count: they change nothing made."""
+    data = recipe.model_dump(mode="json", exclude={"out", "name", "engine", "workers"})
     return hashlib.sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]

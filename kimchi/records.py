@@ -12,7 +12,9 @@ class MadeBy:
     model: str = ""
     """Name of the model used, with its revision; empty when none was."""
     model_hash: str = ""
-    """First 16 hex digits of the SHA-256 over its weight files."""
+    """First 16 hex digits of the SHA-256 over its weight files; of an endpoint, over its address and the model's name there."""
+    prompt_hash: str = ""
+    """First 16 hex digits of the SHA-256 of the prompt's file."""
     recipe_hash: str = ""
     """First 16 hex digits of the SHA-256 of the resolved recipe."""
     version: str = ""
@@ -35,6 +37,27 @@ class ImageRecord:
     """Which data set: "aihub-79"."""
     dhash: str = ""
     """Difference hash of what is learned from (the upright picture, cropped to the box): 256 bits as 64 hex digits; empty when none was taken."""
+    size_px: tuple[int, int] = (0, 0)
+    """Width and height of what is learned from, pixels; zeros where the reader does not say."""
+    sharpness: float = 0.0
+    """Variance of the Laplacian of what is learned from, grey [0, 255], longest side 256 px."""
+    flags: tuple[str, ...] = ()
+    """What a person should look at before it is shown to anyone: "face", "plate"."""
+    description: str = ""
+    """What the provider says about the thing, as it came: encyclopedia text, address, question and answer; uncleaned."""
+    caption: str = ""
+    """A caption that came with the picture, as it came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a captioner saw in a picture: one line of drafts.jsonl."""
+
+    id: str
+    """Of the picture."""
+    text_en: str
+    """A plain English description; it knows no name of the culture."""
+    made_by: MadeBy = field(default_factory=lambda: MadeBy(part=""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,15 @@
 """What every test stands on: no network, no shared caches, and a way to require the checks that are optional on a laptop."""
 
 import os
+import shutil
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Before any test imports a hub library: they read these once.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -24,6 +29,19 @@ def root() -> Path:
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test neither reads nor fills the user's caches."""
     monkeypatch.setenv("KIMCHI_HOME", str(tmp_path_factory.getbasetemp() / "kimchi-home"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Generator[Browser]":
+    """The machine's own Chromium; playwright's is never fetched."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e '.[dev]'")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("needs Chromium on the PATH. Debian: apt install chromium fonts-noto-cjk")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=found)
+        yield opened
+        opened.close()
 
 
 def _require(report: pytest.TestReport | pytest.CollectReport) -> None:

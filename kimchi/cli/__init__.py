@@ -110,6 +110,9 @@ def prepare(recipe: RecipeArgument, set_: SetOption = None, dry_run: DryRunOptio
         outcome = run(plan, progress=bars.report)
     lines = [str(outcome.folder / "captions.jsonl")]
     say(f"{outcome.kept} captioned, {outcome.dropped} dropped (captions.dropped.jsonl says why), {outcome.seconds:.0f} s.")
+    if outcome.unanswered:
+        say(f"{outcome.unanswered} of these got no answer from a model. Run the same command again: only they are asked.")
+    say(f"Look through them: open {outcome.folder / 'review.html'} in a browser.")
     finish(outcome, lines, "kimchi train RECIPE, with these captions as a source", as_json=as_json)
 
 
@@ -136,6 +139,40 @@ def train(recipe: RecipeArgument, set_: SetOption = None, dry_run: DryRunOption 
     # A part of the miniature draws nothing by itself.
     following = "kimchi doctor" if plan.kind == "mini" else f"kimchi generate --model {outcome.folder} '한국의 라면을 그려줘'"
     finish(outcome, [str(outcome.folder)], following, as_json=as_json)
+
+
+@app.command()
+def align(
+    recipe: RecipeArgument,
+    measure: Annotated[bool, typer.Option("--measure", help="Only measure the alignment gap; train nothing.")] = False,
+    set_: SetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """A Korean encoder => one that the UNet understands.
+
+    Matches what the frozen UNet does with Korean to what it does with English. Interrupted, the same command goes on.
+
+    \b
+    kimchi align mini_align
+    kimchi align mini_align --measure
+    """
+    from kimchi.recipes import load_recipe
+
+    plan = load_recipe(recipe, tuple(set_ or ()), kind="align")
+    if dry_run:
+        return _print_recipe(plan, f"kimchi align {recipe}", as_json)
+    from kimchi.training import align as room
+
+    if measure:
+        with Bars() as bars:
+            gaps = room.measure_gaps(plan, report=bars.report)
+        return finish(gaps, room.gap_table(gaps), f"kimchi align {recipe}", as_json=as_json)
+    with Bars() as bars:
+        outcome = room.align(plan, watch=bars.watch, report=bars.report)
+    say(f"{outcome.steps} steps, {outcome.seconds:.0f} s. Alignment gap: {', '.join(f'{name} {gap:.3f}' for name, gap in outcome.gaps.items())}.")
+    finish(outcome, [str(outcome.folder)], f"kimchi train RECIPE --set text_encoder={outcome.folder}", as_json=as_json)
 
 
 def _print_recipe(plan: "Recipe", command: str, as_json: bool) -> None:
@@ -214,7 +251,7 @@ def copy(
     from kimchi.recipes import copy_recipe, load_recipe
 
     target = copy_recipe(name, destination)
-    command = "prepare" if load_recipe(str(target)).kind == "prepare" else "train"
+    command = {"prepare": "prepare", "align": "align"}.get(load_recipe(str(target)).kind, "train")
     finish({"recipe": target}, [str(target)], f"edit it, then: kimchi {command} {target}", as_json=as_json)
 
 

@@ -1,73 +1,27 @@
 """A culture is one YAML file: its names for things, what they must not be confused with, and how it words a caption."""
 
 import unicodedata
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from kimchi import recipes
+from kimchi.data import culture_text
+from kimchi.data.culture_schema import Category, Cleaning, Entry, Strict, Templates, Words
+from kimchi.data.culture_text import Found, Names, script_of
 from kimchi.data.files import sha256
 from kimchi.data.korean import fill_particles
 from kimchi.errors import DataError, RecipeError
 
-
-def _listed(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+REASONS = ("empty", "plain", "language", "repeats", "missing", "look_alike", "other", "late", "long", "cut", "noun_first")
+"""Why a caption may be refused; kimchi/pipelines/checks.py says when."""
 
 
-class Entry(_Strict):
-    """What a provider's label means."""
-
-    display: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
-    """The name people write, where the label is misspelt; several where the label joins several things. Empty: the label itself."""
-    en: str
-    """English meaning, the romanised name first where that is its English name: "ramyeon, spicy instant noodles"."""
-    romanised: str
-    """The display name in Latin letters."""
-    category: str
-    """A key of `categories`."""
-
-
-class Category(_Strict):
-    """What kind of thing an entry is, in the words of captions."""
-
-    kind: str
-    """Noun phrase in the culture's language: "면 요리"."""
-    kind_en: str
-    """English noun phrase without article: "noodle dish"."""
-    serving: str = ""
-    """How such a thing is always seen, a clause in the culture's language: "그릇에 담긴"."""
-    serving_en: str = ""
-    """The same in English: "served in a bowl"."""
-    templates: str
-    """A key of `templates`."""
-
-
-class Template(_Strict):
-    """One sentence in two languages; slots {noun} {kind} {serving}, and {en} {kind_en} {serving_en}; {이/가} is the particle that fits."""
-
-    text: str
-    """In the culture's language."""
-    en: str
-    """Its meaning."""
-
-
-class Templates(_Strict):
-    """Wordings of a rich caption."""
-
-    noun_first: tuple[Template, ...] = Field(min_length=1)
-    """The noun begins them: a late noun is the first to be cut."""
-    noun_last: tuple[Template, ...] = Field(min_length=1)
-    """The noun comes later, as in most Korean noun phrases."""
-
-
-class Culture(_Strict):
+class Culture(Strict):
     """Everything that is particular to one culture and its language."""
 
     tag: str
@@ -90,6 +44,22 @@ class Culture(_Strict):
     """Words of other cultures that captioners put in place of this one's => what they may have meant."""
     never_translate: tuple[str, ...]
     """Words that English captions keep, romanised."""
+    particles: Words = ()
+    """Endings that a name may take and remain itself, up to three in a row; none where names stand bare."""
+    scripts: Words = ()
+    """Scripts the language is written in, as Unicode names them: Hangul. Empty: captions are not judged by it."""
+    script_share: float = Field(default=0.7, ge=0, le=1)
+    """Least share of a caption's letters in those scripts, its own name left out. The others must be Latin."""
+    reasons: dict[str, str] = Field(default_factory=dict)
+    """Why a caption is refused => the sentence told to the model; slots {word} {noun} {count} {limit}. English where missing."""
+    cleaning: Cleaning = Cleaning()
+    """How descriptions are cleaned."""
+    unfinished: Words = ()
+    """Endings with which no caption ends unless it was cut: particles, conjunctions, modifiers."""
+    finished: Words = ()
+    """Longer endings that look like those and are none: 가을 (autumn) beside 을."""
+    harmless: Words = ()
+    """Longer words and phrases that hold a name or a look-alike by chance: 교자상, a Korean table, beside 교자."""
     content_hash: str = ""
     """First 16 hex digits of the file's SHA-256; set when it is read."""
 
@@ -105,7 +75,23 @@ class Culture(_Strict):
             raise ValueError(f"fallback is {self.fallback!r}, which `categories` does not have")
         for name, wordings in self.templates.items():
             _check_wordings(name, wordings)
+        _check_names(self)
+        _check_scripts(self)
+        _check_reasons(self.reasons)
         return self
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name that an entry is written by."""
+        return frozenset(name for label in self.glossary for name in self.displays(label))
+
+    @cached_property
+    def _finder(self) -> Names:
+        return Names((*self.names, *self.look_alikes, *self.harmless), self.particles)
+
+    @cached_property
+    def _common(self) -> frozenset[str]:
+        return frozenset(name for label, entry in self.glossary.items() if entry.common for name in self.displays(label))
 
     def displays(self, label: str) -> tuple[str, ...]:
         """Names to write for a label; one of them is enough to name the thing."""
@@ -115,6 +101,27 @@ class Culture(_Strict):
     def noun(self, label: str) -> str:
         """What to write for a label: its display name, or its several, joined."""
         return self.either.join(self.displays(label))
+
+    def english(self, label: str) -> str:
+        """English meaning of a label; empty where the glossary has none."""
+        entry = self.glossary.get(label)
+        return entry.en if entry else ""
+
+    def clean(self, description: str) -> str:
+        """A provider's description, fit for a prompt: one line, no markup, its first 2,000 characters."""
+        rules = self.cleaning
+        return culture_text.clean(description, scripts=rules.scripts, marks=rules.marks, brackets=rules.brackets)
+
+    def find_names(self, text: str, label: str) -> list[Found]:
+        """The label's names, other entries' names and look-alikes in a text; of those within each other the longest."""
+        own = Names(self.displays(label), self.particles).find(text)
+        return [found for found in culture_text.outermost((*own, *self._finder.find(text))) if found.name not in self.harmless]
+
+    def may_name(self, label: str, name: str) -> bool:
+        """Whether a caption of a label may hold a name: its own, one within its own, one of its parts, or an everyday word."""
+        entry = self.glossary.get(label)
+        own = any(name in display for display in (label, *self.displays(label)))
+        return own or name in self._common or bool(entry and name in entry.parts)
 
     def category(self, labels: tuple[str, ...]) -> Category:
         """The category of labels, broadest first: the glossary's for the last, else the nearest that is known, else the fallback."""
@@ -146,19 +153,57 @@ class Culture(_Strict):
 
 
 _SLOTS = ("noun", "kind", "serving", "en", "kind_en", "serving_en")
+_REASON_SLOTS = ("word", "noun", "count", "limit")
+
+
+def _only(text: str, slots: tuple[str, ...]) -> bool:
+    """Whether a text has no slots but these and particles."""
+    filled = fill_particles(text)
+    for slot in slots:
+        filled = filled.replace(f"{{{slot}}}", "")
+    return "{" not in filled and "}" not in filled
 
 
 def _check_wordings(name: str, wordings: Templates) -> None:
     for template in (*wordings.noun_first, *wordings.noun_last):
-        filled = fill_particles(template.text) + template.en
-        for slot in _SLOTS:
-            filled = filled.replace(f"{{{slot}}}", "")
-        if "{noun}" not in template.text or "{" in filled or "}" in filled:
+        if "{noun}" not in template.text or not _only(template.text + template.en, _SLOTS):
             rule = f"must hold {{noun}}, and no slots but {', '.join(_SLOTS)} and particles such as {{이/가}}"
             raise ValueError(f"templates.{name}: {template.text!r} / {template.en!r} {rule}")
     for template in wordings.noun_first:
         if not template.text.startswith("{noun}"):
             raise ValueError(f"templates.{name}.noun_first: {template.text!r} must begin with {{noun}}")
+
+
+def _check_names(culture: Culture) -> None:
+    known = culture.names | set(culture.look_alikes)
+    for label, entry in culture.glossary.items():
+        for part in entry.parts:
+            if part not in known:
+                raise ValueError(f"glossary.{label}.parts: {part!r} is neither the name of an entry nor one of `look_alikes`")
+    for word in culture.look_alikes:
+        if word in culture.names:
+            raise ValueError(f"look_alikes.{word} is the name of an entry of the glossary too; it cannot be both")
+
+
+def _check_scripts(culture: Culture) -> None:
+    written = {script_of(c) for text in _texts(culture) for c in text}
+    for script in culture.scripts:
+        if script not in written:
+            raise ValueError(f"scripts: {script!r} is the script of nothing in this file, which is written in {', '.join(sorted(filter(None, written)))}")
+
+
+def _texts(culture: Culture) -> Iterator[str]:
+    yield from (culture.language, culture.either, *culture.names)
+    for wordings in culture.templates.values():
+        yield from (template.text for template in (*wordings.noun_first, *wordings.noun_last))
+
+
+def _check_reasons(reasons: dict[str, str]) -> None:
+    for key, told in reasons.items():
+        if key not in REASONS:
+            raise ValueError(f"reasons.{key} is none of {', '.join(REASONS)}")
+        if not told.strip() or not _only(told, _REASON_SLOTS):
+            raise ValueError(f"reasons.{key}: {told!r} must be a sentence, with no slots but {', '.join(_REASON_SLOTS)} and particles such as {{이/가}}")
 
 
 class _Loader(yaml.SafeLoader):

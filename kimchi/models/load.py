@@ -10,12 +10,15 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 
 from kimchi.data.files import hash_files
 from kimchi.errors import ModelError
+from kimchi.parts import find
 
 from . import lora
 from .networks import channels_last
 from .text_encoders.clip import TextEncoder
 
 MINIATURES = ("mini", "mini-raw", "mini-base")
+ENCODERS = ("mini-korean-clip", "mini-aligned-clip")
+"""Shipped text encoders beside the base's own: as distilled, and aligned."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,18 +145,29 @@ def _check_width(name: str, unet: UNet2DConditionModel, text: TextEncoder) -> No
 
 
 def with_encoder(model: Model, encoder: str, name: str) -> Model:
-    """The same base hearing another text encoder: mini-korean-clip, a transformers folder, or a hub id."""
-    folder = encoder_folder(encoder)
-    model.text = _read(str(folder), lambda: TextEncoder.load(folder))
+    """The same base hearing another text encoder: one of ENCODERS, a transformers folder, or a hub id."""
+    model.text, digest = load_encoder(encoder)
     _check_width(name, model.unet, model.text)
-    model.hashes["text_encoder"] = model.hashes["tokenizer"] = _hash_part(Path(folder)) if Path(folder).is_dir() else encoder
+    model.hashes["text_encoder"] = model.hashes["tokenizer"] = digest
     model.name = name
     return model
 
 
+def load_encoder(encoder: str, part: str = "clip") -> tuple[Any, str]:
+    """A text encoder by name, and what names its weights: the hash of its folder, or the hub id.
+
+    Args:
+        part: which class reads it: a file of kimchi/models/text_encoders/, or module:Class.
+    """
+    folder = encoder_folder(encoder)
+    kind: Any = find("kimchi.models.text_encoders", "TextEncoder", part)
+    text = _read(str(folder), lambda: kind.load(folder))
+    return text, _hash_part(Path(folder)) if Path(folder).is_dir() else encoder
+
+
 def encoder_folder(encoder: str) -> str | Path:
     """Where an encoder's name lies: a shipped folder, a folder of the user's, or the hub id itself."""
-    if encoder == "mini-korean-clip":
+    if encoder in ENCODERS:
         folder = weights_folder() / encoder
         if not (folder / "model.safetensors").is_file():
             raise ModelError(f"{encoder}: the miniature's weights are missing from {folder}. Reinstall kimchi-diffusion, or make them with `make mini`.")

@@ -1,64 +1,108 @@
 """Which pictures show one scene: consecutive shots of a plate must not stand on both sides of a split."""
 
+from array import array
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kimchi.records import ImageRecord
 
 NEAR_BITS = 10
 """Two pictures of one label whose difference hashes differ in at most this many of 256 bits show one scene."""
+EXACT_COUNT = 20_000
+"""Pictures of one label up to which all pairs are compared; beyond it only pairs that share a rare sixteenth of their hashes."""
+RARE = 512
+"""A sixteenth that more pictures than this share is a flat sky or table, and says nothing."""
+_HASH_BYTES = 32
 _BLOCK_WORDS = 2**22
+Words = NDArray[np.uint64]
 
 
 class Groups:
-    """Notes records as they pass, and afterwards joins near-duplicates. Keeps about 100 bytes a record."""
+    """Notes records as they pass, and afterwards joins near-duplicates. Keeps 44 bytes a record, and a few more while it settles."""
 
     def __init__(self) -> None:
-        self._by_label: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+        self._ids, self._hashes, self._label_of = array("Q"), bytearray(), array("i")
+        self._labels: dict[tuple[str, ...], int] = {}
 
     def note(self, records: Iterator[ImageRecord]) -> Iterator[ImageRecord]:
-        """Pass records through."""
+        """Pass records through; ids are 16 hex digits, as every reader gives them."""
         for record in records:
-            self._by_label.setdefault(record.labels, []).append((record.id, record.dhash))
+            self._ids.append(int(record.id, 16))
+            # No hash: zeros, which are near to nothing below.
+            self._hashes += bytes.fromhex(record.dhash) if record.dhash else bytes(_HASH_BYTES)
+            self._label_of.append(self._labels.setdefault(record.labels, len(self._labels)))
             yield record
 
-    def settle(self) -> dict[str, str]:
-        """Record id => group: the smallest id among the pictures linked by nearness, so a picture with no near ones is its own group."""
-        group_of: dict[str, str] = {}
-        for pairs in self._by_label.values():
-            # In the order of ids: a group must not depend on the order in which a delivery lists its pictures.
-            pairs.sort()
-            group_of.update(_linked(pairs))
-        return group_of
+    def settle(self) -> "GroupOf":
+        """The group of each record: the smallest id among the pictures linked by nearness, so a picture with no near ones is its own group."""
+        ids_N = np.frombuffer(self._ids, np.uint64)
+        words_NW = np.frombuffer(bytes(self._hashes), np.uint64).reshape(len(ids_N), _HASH_BYTES // 8)
+        # In the order of labels, and of ids within one: a group must not depend on the order in which a delivery lists its pictures.
+        order_N = np.lexsort((ids_N, np.frombuffer(self._label_of, np.int32)))
+        ends = np.flatnonzero(np.diff(np.frombuffer(self._label_of, np.int32)[order_N])) + 1
+        group_N = ids_N.copy()
+        for members in np.split(order_N, ends):
+            group_N[members] = ids_N[members][_linked(words_NW[members])]
+        by_id = np.argsort(ids_N)
+        return GroupOf(ids_N[by_id], group_N[by_id])
 
 
-def _linked(pairs: list[tuple[str, str]]) -> dict[str, str]:
-    parent = list(range(len(pairs)))
+class GroupOf:
+    """Record id => group, both as 16 hex digits."""
+
+    def __init__(self, ids_N: Words, groups_N: Words) -> None:
+        self._ids, self._groups = ids_N, groups_N
+        self.count = len(np.unique(groups_N))
+        """How many groups there are."""
+
+    def __getitem__(self, identity: str) -> str:
+        return f"{int(self._groups[np.searchsorted(self._ids, np.uint64(int(identity, 16)))]):016x}"
+
+
+def _linked(words_NW: Words) -> NDArray[np.intp]:
+    """For each picture the first one it is linked to, by chains of near pairs."""
+    parent = np.arange(len(words_NW))
 
     def find(i: int) -> int:
         while parent[i] != i:
             parent[i] = parent[parent[i]]
-            i = parent[i]
+            i = int(parent[i])
         return i
 
-    for i, j in _near([dhash for _, dhash in pairs]):
-        low, high = sorted((find(i), find(j)))
+    hashed = np.flatnonzero(words_NW.any(1))
+    near = _near if len(hashed) <= EXACT_COUNT else _near_by_sixteenths
+    for i, j in near(words_NW[hashed]):
+        low, high = sorted((find(int(hashed[i])), find(int(hashed[j]))))
         parent[high] = low
-    return {pairs[i][0]: pairs[find(i)][0] for i in range(len(pairs))}
+    return np.array([find(i) for i in range(len(parent))], dtype=np.intp)
 
 
-def _near(hashes: list[str]) -> Iterator[tuple[int, int]]:
-    """Pairs i < j of near hashes; records without a hash are near to none."""
-    hashed = [i for i, dhash in enumerate(hashes) if dhash]
-    if not hashed:
+def _distance(left: Words, right: Words) -> NDArray[np.uint16]:
+    return np.bitwise_count(left ^ right).sum(axis=-1, dtype=np.uint16)
+
+
+def _near(words_NW: Words) -> Iterator[tuple[int, int]]:
+    """Pairs i < j of near hashes."""
+    if not len(words_NW):
         return
-    words_NW = np.frombuffer(bytes.fromhex("".join(hashes[i] for i in hashed)), dtype=np.uint64).reshape(len(hashed), -1)
     rows = max(1, _BLOCK_WORDS // words_NW.size)  # 32 MiB at a time, however many pictures a label has
-    for start in range(0, len(hashed), rows):
-        block_BW = words_NW[start : start + rows]
+    for start in range(0, len(words_NW), rows):
         # Only pairs i < j: the rows before this block have met it already.
-        distance_BN = np.bitwise_count(block_BW[:, None, :] ^ words_NW[None, start:, :]).sum(axis=-1, dtype=np.uint16)
+        distance_BN = _distance(words_NW[start : start + rows, None, :], words_NW[None, start:, :])
         for i, j in np.argwhere(distance_BN <= NEAR_BITS):
             if i < j:
-                yield hashed[start + int(i)], hashed[start + int(j)]
+                yield start + int(i), start + int(j)
+
+
+def _near_by_sixteenths(words_NW: Words) -> Iterator[tuple[int, int]]:
+    """Near pairs among very many: hashes that differ in ten bits have at least six of their sixteen 16-bit parts in common."""
+    parts_N16 = words_NW.view(np.uint16)
+    for k in range(parts_N16.shape[1]):
+        order = np.argsort(parts_N16[:, k], kind="stable")
+        ends = np.flatnonzero(np.diff(parts_N16[order, k])) + 1
+        for members in np.split(order, ends):
+            if 2 <= len(members) <= RARE:
+                for i, j in _near(words_NW[members]):
+                    yield int(members[i]), int(members[j])

@@ -12,8 +12,6 @@ from kimchi.data.cultures import load_culture
 from kimchi.data.files import atomic_path, hash_files, sha256, write_json
 from kimchi.data.sample_world import Concept
 from kimchi.generation.sampler import OnStep
-from kimchi.pipelines.captioners import captioner
-from kimchi.records import CaptionedRecord, ImageRecord
 
 from .suite import FORMS
 
@@ -40,13 +38,14 @@ class Prompt:
 def make_prompts(concepts: Sequence[Concept], per_concept: int) -> list[Prompt]:
     """The rich captions of pictures that nobody was shown, then as many nouns; concept by concept within each form.
 
-    The captions are worded by the captioner of `prepare`, for picture ids that no delivery holds.
+    The captions are worded as `prepare` words labels, by numbers that no picture of a delivery has.
     """
-    label = captioner("label", load_culture("ko"), seed=0)
-    unseen = [ImageRecord(id=sha256(f"unseen/{c.slug}/{i}".encode()), path="", labels=c.label) for c in concepts for i in range(per_concept)]
-    captioned = [record for record in label.caption(iter(unseen)) if isinstance(record, CaptionedRecord)]
+    culture = load_culture("ko")
+    numbers = [int(sha256(f"unseen/{c.slug}/{i}".encode()), 16) for c in concepts for i in range(per_concept)]
     slugs = [c.slug for c in concepts for _ in range(per_concept)]
-    texts = [("rich", record.caption_ko) for record in captioned] + [("noun", record.caption_noun) for record in captioned]
+    labels = [c.label for c in concepts for _ in range(per_concept)]
+    rich = [("rich", culture.rich(label, number)[0]) for label, number in zip(labels, numbers, strict=True)]
+    texts = rich + [("noun", culture.noun(label[-1])) for label in labels]
     return [Prompt(slug=slug, form=form, text=text, seed=FIRST_SEED + i) for i, (slug, (form, text)) in enumerate(zip(slugs * len(FORMS), texts, strict=True))]
 
 

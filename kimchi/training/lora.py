@@ -11,17 +11,16 @@ import yaml
 from diffusers import UNet2DConditionModel
 
 from kimchi import __version__
-from kimchi.data.cultures import find_culture
-from kimchi.data.files import hash_file, hash_files, write_json, write_text
+from kimchi.data.files import hash_file, hash_files, sha256, write_json, write_text
 from kimchi.errors import RecipeError
 from kimchi.models import lora
 from kimchi.models.load import Model, load_base, with_encoder
 from kimchi.recipes import LoraRecipe, recipe_hash
 
-from . import checkpoints, loop
+from . import checkpoints, loop, rows
 from .cache import Latents, TextStates, encode_pictures
 from .losses import Noising, noise_loss
-from .rows import CULTURE, Table, read_sources, words_for
+from .rows import Table, read_sources, words_for
 from .run import TrainOutcome
 
 
@@ -112,12 +111,10 @@ def _finished(folder: Path, fingerprint: str) -> TrainOutcome | None:
 
 
 def _fingerprint_of_data(recipe: LoraRecipe) -> str:
-    files = [Path(s.captions) for s in recipe.sources if Path(s.captions).is_file()]
+    parts = [rows.fingerprint(source) for source in recipe.sources]
     if recipe.start_from:
-        files.append(Path(recipe.start_from) / "adapter.safetensors")
-    if any(s.captions == "sample-world:korean" for s in recipe.sources):
-        files.append(find_culture(CULTURE))
-    return hash_files(files) if files else "drawn"
+        parts.append(hash_files([Path(recipe.start_from) / "adapter.safetensors"]))
+    return sha256("/".join(parts).encode())
 
 
 def _write(folder: Path, recipe: LoraRecipe, model: Model, fingerprint: str, losses: list[float], outcome: TrainOutcome) -> None:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from kimchi.data.cultures import Culture, load_culture
+from kimchi.data.files import hash_files, sha256
 from kimchi.data.sample_world import Picture, pictures, worlds
 from kimchi.data.sample_world.captions import captions, noun
 from kimchi.data.sample_world.concepts import World
@@ -72,13 +73,27 @@ def _table(recipe: LoraRecipe, source: Source, report: Report | None) -> Table:
 
 
 def _drawn(source: Source, size_px: int, report: Report | None) -> tuple[list[Row], torch.Tensor]:
+    items, rows = _described(source)
+    images = (p.render(size_px) for p in items)
+    return rows, _stack(images, len(items), size_px, report)
+
+
+def _described(source: Source) -> tuple[list[Picture], list[Row]]:
     world = source.captions.partition(":")[2]
     if world not in FIRST_SEED:
         raise RecipeError(f"sources.captions: {source.captions!r}; a sample world is sample-world:korean or sample-world:general.")
     items = list(pictures(worlds(world), source.per_concept, FIRST_SEED[world]))
-    images = (p.render(size_px) for p in items)
     culture = load_culture(CULTURE) if world == "korean" else None
-    return [_row(p, culture) for p in items], _stack(images, len(items), size_px, report)
+    return items, [_row(p, culture) for p in items]
+
+
+def fingerprint(source: Source) -> str:
+    """What a source holds, without reading its pictures: the hash of a captions.jsonl, or of every word that drawings are shown with."""
+    if not source.captions.startswith("sample-world:"):
+        path = Path(source.captions)
+        # A missing file has an error of its own where it is read.
+        return hash_files([path]) if path.is_file() else ""
+    return sha256("\n".join(word for row in _described(source)[1] for word in (row.noun, *row.rich, *row.english)).encode())
 
 
 def _row(p: Picture, culture: Culture | None) -> Row:

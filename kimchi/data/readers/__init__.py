@@ -1,4 +1,8 @@
-"""Readers of deliveries: one file a data set, `class Reader` with `read(source)`, `count(source)` and `credit(source)`."""
+"""Readers of deliveries: one file a data set, `class Reader` with `read(source)`, `count(source)` and `credit(source)`.
+
+Files whose names begin with "_" are shared by readers and are none. Readers yield the same picture as often as a delivery holds it:
+telling copies apart takes a memory of all of them, which is the pipeline's to bound.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +20,7 @@ class Reader(Protocol):
         ...
 
     def count(self, source: Path) -> int:
-        """How many records read() will give; reads directories only."""
+        """How many records read() will give; reads directories, and tables of captions where a delivery has them, but no picture."""
         ...
 
     def credit(self, source: Path) -> str:

@@ -1,8 +1,9 @@
 """A CLIP text tower in the ordinary transformers format: Stable Diffusion's own, Korean-CLIP, and their miniatures."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -41,15 +42,29 @@ class TextEncoder:
         model = CLIPTextModel.from_pretrained(str(folder), dtype=dtype, **hub)
         return cls(model, CLIPTokenizer.from_pretrained(str(tokenizer or folder)), Path(folder).name)
 
-    def _ids(self, prompts: Sequence[str]) -> torch.Tensor:
+    def ids(self, prompts: Sequence[str]) -> torch.Tensor:
+        """Prompts => token ids B L: start, content, end, and the end token again up to the last position."""
         batch = self.tokenizer(list(prompts), padding="max_length", truncation=True, max_length=self.length, return_tensors="pt")
         return batch.input_ids
+
+    def ends(self, ids_BL: torch.Tensor) -> torch.Tensor:
+        """Position of the end token of each prompt, B: content lies between 0 and it, padding after it."""
+        return torch.eq(ids_BL, cast(int, self.tokenizer.eos_token_id)).int().argmax(1)
+
+    def states(self, ids_BL: torch.Tensor) -> torch.Tensor:
+        """Token ids => last hidden states B L D, after the final norm, on the model's device; differentiable."""
+        return self.model(input_ids=ids_BL.to(self.model.device)).last_hidden_state
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> torch.Tensor:
         """Prompts => last hidden states B L D, after the final norm, fp32, on the model's device."""
-        ids_BL = self._ids(prompts).to(self.model.device)
-        return self.model(input_ids=ids_BL).last_hidden_state.float()
+        return self.states(self.ids(prompts)).float()
+
+    def save(self, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+        """Write model and tokenizer as one folder that stock transformers and diffusers open."""
+        # A copy: the encoder in hand goes on as it is.
+        cast(Any, copy.deepcopy(self.model)).to(dtype).save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
 
     def empty(self) -> torch.Tensor:
         """The states of the empty prompt, 1 L D."""

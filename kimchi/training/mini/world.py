@@ -12,7 +12,10 @@ from kimchi.data.sample_world import Concept, Picture, pictures, render_svg
 from kimchi.training.loop import Report
 
 # Seeds of pictures never overlap between uses: what the recogniser learns from, no training picture shows.
-FIRST_SEED = {"base": 0, "clip": 1_000_000, "korean": 2_000_000, "recogniser": 3_000_000, "recogniser-test": 4_000_000, "shapes": 5_000_000}
+FIRST_SEED = {
+    "base": 0, "clip": 1_000_000, "korean": 2_000_000, "recogniser": 3_000_000, "recogniser-test": 4_000_000, "shapes": 5_000_000,
+    "llava": 9_000_000, "llava-test": 9_500_000,
+}  # fmt: skip
 
 
 def draw(items: Sequence[Picture], cache: Path, size_px: int = 128, report: Report | None = None) -> torch.Tensor:

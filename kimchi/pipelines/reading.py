@@ -1,0 +1,52 @@
+"""A delivery => records.jsonl: every picture once, large and sharp enough, and which of them show one scene."""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+
+from kimchi.recipes import PrepareRecipe
+from kimchi.records import DroppedRecord, ImageRecord
+
+
+def split_of(group: str, recipe: PrepareRecipe) -> str:
+    """train, validation or test, by the hash of the group alone: data added later moves nothing that was there."""
+    share = int.from_bytes(hashlib.sha256(f"split/{group}".encode()).digest()[:8], "big") / 2**64
+    if share < recipe.test_share:
+        return "test"
+    return "validation" if share < recipe.test_share + recipe.validation_share else "train"
+
+
+def unlike(records: Iterator[ImageRecord | DroppedRecord]) -> Iterator[ImageRecord | DroppedRecord]:
+    """Each picture once: later ones of the same bytes are dropped, naming the first."""
+    # A table that spills to disk: a set of a million paths would not stay small.
+    with sqlite3.connect("") as seen:
+        seen.execute("CREATE TABLE seen (id TEXT PRIMARY KEY, path TEXT) WITHOUT ROWID")
+        for record in records:
+            if isinstance(record, ImageRecord):
+                added = seen.execute("INSERT INTO seen VALUES (?, ?) ON CONFLICT DO NOTHING", (record.id, record.path)).rowcount
+                [first] = (record.path,) if added else seen.execute("SELECT path FROM seen WHERE id = ?", (record.id,)).fetchone()
+                yield record if added else DroppedRecord(path=record.path, reason=f"the same bytes as {first}.", labels=record.labels)
+            else:
+                yield record
+
+
+def fit_to_learn(records: Iterator[ImageRecord | DroppedRecord], recipe: PrepareRecipe) -> Iterator[ImageRecord | DroppedRecord]:
+    """Drop what no model should learn from: too small, too long, too blurred, or without a name."""
+    for record in records:
+        reason = _unfit(record, recipe) if isinstance(record, ImageRecord) else ""
+        yield DroppedRecord(path=record.path, reason=reason, labels=record.labels) if reason else record
+
+
+def _unfit(record: ImageRecord, recipe: PrepareRecipe) -> str:
+    if not record.caption and (not record.labels or not record.labels[-1].strip()):
+        return "has no label, which a caption is anchored to, and no caption of its own."
+    width, height = record.size_px
+    if not width:
+        return ""  # a reader that does not say
+    if min(width, height) < recipe.min_side_px:
+        return f"is {width} x {height} px, and the shortest side must be {recipe.min_side_px} (min_side_px)."
+    if max(width, height) > recipe.max_aspect * min(width, height):
+        return f"is {width} x {height} px, longer than {recipe.max_aspect:g} to 1 (max_aspect)."
+    if record.sharpness < recipe.min_sharpness:
+        return f"is blurred: sharpness {record.sharpness:.0f}, and {recipe.min_sharpness:g} is asked (min_sharpness)."
+    return ""
