@@ -120,6 +120,8 @@ class PrepareRecipe(_Strict):
     """Longest side over shortest; longer ones are dropped."""
     min_sharpness: float = Field(default=0.0, ge=0)
     """Variance of the Laplacian of the grey picture at 256 px; blurrier ones are dropped. 0 keeps all; phone pictures are soft below about 100."""
+    flag: tuple[Literal["face", "plate"], ...] = ()
+    """What a person should look at before pictures are shown to anyone; review.html filters by it. Needs the extra `scale`; decodes each picture again."""
     picture_px: int = Field(default=336, ge=32)
     """Shortest side of the pictures a captioner is shown, pixels."""
     workers: int = Field(default=0, ge=0)

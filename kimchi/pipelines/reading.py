@@ -1,9 +1,15 @@
 """A delivery => records.jsonl: every picture once, large and sharp enough, and which of them show one scene."""
 
+import dataclasses
 import hashlib
 import sqlite3
 from collections.abc import Iterator
 
+from kimchi.data.archives import read_member
+from kimchi.data.people import flags, library
+from kimchi.data.pictures import decode
+from kimchi.data.reading import in_order
+from kimchi.errors import DataError
 from kimchi.recipes import PrepareRecipe
 from kimchi.records import DroppedRecord, ImageRecord
 
@@ -50,3 +56,20 @@ def _unfit(record: ImageRecord, recipe: PrepareRecipe) -> str:
     if record.sharpness < recipe.min_sharpness:
         return f"is blurred: sharpness {record.sharpness:.0f}, and {recipe.min_sharpness:g} is asked (min_sharpness)."
     return ""
+
+
+def flagged(records: Iterator[ImageRecord], recipe: PrepareRecipe) -> Iterator[ImageRecord]:
+    """Note what a person should look at; a picture that can no longer be read is told later, by whoever needs it."""
+
+    def look(record: ImageRecord) -> ImageRecord:
+        try:
+            # The whole picture: a face beside the box is as personal as one in it.
+            image = decode(read_member(record.path), record.path)
+        except DataError:
+            return record
+        return dataclasses.replace(record, flags=flags(image, recipe.flag))
+
+    if not recipe.flag:
+        return records
+    library()  # here, not in the threads: OpenCV takes a second import at the same time for a recursion
+    return in_order(look, records, recipe.workers)

@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -227,3 +228,13 @@ def test_captions_that_came_without_a_label_stay_as_they_are(tmp_path: Path) -> 
     [record] = captions(outcome.folder)
     assert (record.caption_ko, record.caption_noun, record.made_by.part) == ("골목에 핀 능소화", "골목에 핀 능소화", "source")
     assert outcome.dropped == 1
+
+
+def test_faces_are_flagged_for_a_person_to_look_at(tmp_path: Path) -> None:
+    place = tmp_path / "d" / "한복" / "한복"
+    place.mkdir(parents=True)
+    with resources.files("matplotlib").joinpath("mpl-data/sample_data/grace_hopper.jpg").open("rb") as file:
+        (place / "1.jpg").write_bytes(file.read())
+    save(place / "2.jpg", photo(2))
+    outcome = prepare(recipe(tmp_path / "d", tmp_path / "run", flag=["face"]))
+    assert [r.flags for r in read_records(outcome.folder / "records.jsonl", ImageRecord)] == [("face",), ()]
