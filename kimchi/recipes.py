@@ -120,6 +120,8 @@ class PrepareRecipe(_Strict):
     """Longest side over shortest; longer ones are dropped."""
     min_sharpness: float = Field(default=0.0, ge=0)
     """Variance of the Laplacian of the grey picture at 256 px; blurrier ones are dropped. 0 keeps all; phone pictures are soft below about 100."""
+    embedder: str = ""
+    """A folder or hub id of a vision model by which shots of one scene are grouped besides their difference hash; empty for the hash alone."""
     flag: tuple[Literal["face", "plate"], ...] = ()
     """What a person should look at before pictures are shown to anyone; review.html filters by it. Needs the extra `scale`; decodes each picture again."""
     picture_px: int = Field(default=336, ge=32)

@@ -37,6 +37,8 @@ class ImageRecord:
     """Which data set: "aihub-79"."""
     dhash: str = ""
     """Difference hash of what is learned from (the upright picture, cropped to the box): 256 bits as 64 hex digits; empty when none was taken."""
+    looks: str = ""
+    """What it looks like to a vision model, 256 bits as 64 hex digits; empty when none looked."""
     size_px: tuple[int, int] = (0, 0)
     """Width and height of what is learned from, pixels; zeros where the reader does not say."""
     sharpness: float = 0.0

@@ -2,16 +2,23 @@
 
 import dataclasses
 import hashlib
+import itertools
 import sqlite3
 from collections.abc import Iterator
+from typing import Any
+
+from PIL import Image
 
 from kimchi.data.archives import read_member
 from kimchi.data.people import flags, library
-from kimchi.data.pictures import decode
+from kimchi.data.pictures import Photo, decode
 from kimchi.data.reading import in_order
 from kimchi.errors import DataError
 from kimchi.recipes import PrepareRecipe
 from kimchi.records import DroppedRecord, ImageRecord
+
+EMBED_PX, EMBED_BATCH = 256, 32
+"""Longest side at which pictures are shown to an embedder, at least, and how many at once."""
 
 
 def split_of(group: str, recipe: PrepareRecipe) -> str:
@@ -73,3 +80,35 @@ def flagged(records: Iterator[ImageRecord], recipe: PrepareRecipe) -> Iterator[I
         return records
     library()  # here, not in the threads: OpenCV takes a second import at the same time for a recursion
     return in_order(look, records, recipe.workers)
+
+
+def embedded(records: Iterator[ImageRecord], recipe: PrepareRecipe) -> Iterator[ImageRecord]:
+    """Note what each picture looks like to the recipe's vision model.
+
+    Raises:
+        ModelError: the model cannot be loaded.
+    """
+    return _embedded(records, recipe) if recipe.embedder else records
+
+
+def _embedded(records: Iterator[ImageRecord], recipe: PrepareRecipe) -> Iterator[ImageRecord]:
+    from kimchi.models.embeddings import load_embedder
+
+    embedder = load_embedder(recipe.embedder)
+
+    def look(record: ImageRecord) -> tuple[ImageRecord, Image.Image | None]:
+        try:
+            return record, Photo(read_member(record.path), record.path).decode(record.box, least_px=EMBED_PX)
+        except DataError:
+            return record, None
+
+    for batch in batched(in_order(look, records, recipe.workers), EMBED_BATCH):
+        seen = [image for _, image in batch if image is not None]
+        bits = iter(embedder.bits(seen) if seen else [])
+        yield from (dataclasses.replace(record, looks=next(bits)) if image is not None else record for record, image in batch)
+
+
+def batched(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    """Lists of up to so many items."""
+    while some := list(itertools.islice(items, size)):
+        yield some

@@ -22,7 +22,7 @@ from kimchi.pipelines.answers import Answers
 from kimchi.pipelines.corrections import CORRECTIONS, Correction, read_corrections
 from kimchi.pipelines.engines import engine
 from kimchi.pipelines.groups import Groups
-from kimchi.pipelines.reading import fit_to_learn, flagged, split_of, unlike
+from kimchi.pipelines.reading import embedded, fit_to_learn, flagged, split_of, unlike
 from kimchi.pipelines.refiners import Request
 from kimchi.pipelines.review import write_review
 from kimchi.pipelines.writing import Caption, Writers, describe, draft_key, refine, settled
@@ -35,7 +35,7 @@ Progress = Callable[[str, int, int], None]
 RECORDS, DRAFTS, CAPTIONS, DROPPED, MANIFEST = "records.jsonl", "drafts.jsonl", "captions.jsonl", "captions.dropped.jsonl", "manifest.json"
 UNREAD, READ, ANSWERS = "records.dropped.jsonl", "records.json", "answers.sqlite"
 _PREPARE = MadeBy(part="prepare")
-_READING = ("reader", "source", "min_side_px", "max_aspect", "min_sharpness", "flag")
+_READING = ("reader", "source", "min_side_px", "max_aspect", "min_sharpness", "flag", "embedder")
 """The recipe's keys on which records.jsonl depends."""
 
 
@@ -198,7 +198,7 @@ def _read(folder: Path, source: Path, source_reader: Reader, recipe: PrepareReci
     total = source_reader.count(source) if progress else 0
     with _Dropped() as dropped:
         found = fit_to_learn(unlike(_told(source_reader.read(source), "read", total, progress)), recipe)
-        count = write_records(folder / RECORDS, flagged(dropped.sieve(found), recipe))
+        count = write_records(folder / RECORDS, embedded(flagged(dropped.sieve(found), recipe), recipe))
         write_records(folder / UNREAD, dropped.records())
     write_json(folder / READ, {"count": count, "depends": depends})
     return count

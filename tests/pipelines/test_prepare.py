@@ -238,3 +238,25 @@ def test_faces_are_flagged_for_a_person_to_look_at(tmp_path: Path) -> None:
     save(place / "2.jpg", photo(2))
     outcome = prepare(recipe(tmp_path / "d", tmp_path / "run", flag=["face"]))
     assert [r.flags for r in read_records(outcome.folder / "records.jsonl", ImageRecord)] == [("face",), ()]
+
+
+def test_pictures_that_look_alike_to_a_vision_model_stay_together() -> None:
+    looks = ["f" * 64, "f" * 63 + "0", "0f" * 32]  # four bits apart, and half of them
+    records = [ImageRecord(id=f"{i:016x}", path="x", labels=("a",), dhash=f"{i + 1}" * 64, looks=one) for i, one in enumerate(looks)]
+    grouped = Groups()
+    list(grouped.note(iter(records)))
+    found = grouped.settle()
+    assert found[records[0].id] == found[records[1].id] != found[records[2].id]
+
+
+def test_an_embedder_notes_what_pictures_look_like(delivery: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
+
+    torch.manual_seed(0)
+    CLIPVisionModel(
+        CLIPVisionConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8)
+    ).save_pretrained(tmp_path / "v")
+    CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(tmp_path / "v")
+    outcome = prepare(recipe(delivery, tmp_path / "run", embedder=str(tmp_path / "v")))
+    assert all(len(r.looks) == 64 for r in read_records(outcome.folder / "records.jsonl", ImageRecord))
