@@ -85,8 +85,11 @@ def quickstart(
 
     # prepare: delivery => captions
     prepare_recipe, culture = _prepare_recipe(folder, delivery), load_culture("ko").content_hash
+    writers = [hash_weights(name) for name in ("mini-llava", "mini-llama")]
     captions = folder / "captions" / "captions.jsonl"
-    with ledger.stage("prepare", {"recipe": recipe_hash(prepare_recipe), "delivery": ledger.hash_of("delivery"), "culture": culture}, captions) as todo:
+    with ledger.stage(
+        "prepare", {"recipe": recipe_hash(prepare_recipe), "delivery": ledger.hash_of("delivery"), "culture": culture, "writers": writers}, captions
+    ) as todo:
         if todo:
             from kimchi.pipelines.run import prepare
 

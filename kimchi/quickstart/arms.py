@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from kimchi.data.cultures import load_culture
-from kimchi.data.files import atomic_path, hash_files, sha256, write_json
-from kimchi.data.sample_world import Concept
+from kimchi.data.files import atomic_path, hash_files, write_json
+from kimchi.data.sample_world import Concept, picture
+from kimchi.data.sample_world.captions import captions
 from kimchi.generation.sampler import OnStep
 
 from .suite import FORMS
@@ -38,14 +39,12 @@ class Prompt:
 def make_prompts(concepts: Sequence[Concept], per_concept: int) -> list[Prompt]:
     """The rich captions of pictures that nobody was shown, then as many nouns; concept by concept within each form.
 
-    The captions are worded as `prepare` words labels, by numbers that no picture of a delivery has.
+    The rich ones say what is true of drawings that no delivery holds.
     """
     culture = load_culture("ko")
-    numbers = [int(sha256(f"unseen/{c.slug}/{i}".encode()), 16) for c in concepts for i in range(per_concept)]
-    slugs = [c.slug for c in concepts for _ in range(per_concept)]
-    labels = [c.label for c in concepts for _ in range(per_concept)]
-    rich = [("rich", culture.rich(label, number)[0]) for label, number in zip(labels, numbers, strict=True)]
-    texts = rich + [("noun", culture.noun(label[-1])) for label in labels]
+    asked = [(c, captions(picture(c, FIRST_SEED + i)).ko) for c in concepts for i in range(per_concept)]
+    slugs = [c.slug for c, _ in asked]
+    texts = [("rich", text) for _, text in asked] + [("noun", culture.noun(c.label[-1])) for c, _ in asked]
     return [Prompt(slug=slug, form=form, text=text, seed=FIRST_SEED + i) for i, (slug, (form, text)) in enumerate(zip(slugs * len(FORMS), texts, strict=True))]
 
 

@@ -51,13 +51,14 @@ def _train_part(recipe: MiniPartRecipe, watch: loop.Watcher | None, report: loop
     module = importlib.import_module(f"kimchi.training.mini.{recipe.part}")
     cache = Path("runs/mini/cache")
     scores: dict[str, float] = module.train(recipe, folder, cache, watch, report)
-    seconds = time.monotonic() - began
+    seconds, steps = time.monotonic() - began, int(scores.pop("steps", recipe.steps))
     kept = {part: stages[part] for part in STANDS_ON.get(recipe.part, ()) if part in stages}
     stage = {
         "recipe": recipe.model_dump(mode="json"),
         "recipe_hash": digest,
         "seed": recipe.seed,
-        "steps": recipe.steps,
+        # A part that ran out of its minutes has done fewer than its recipe says.
+        "steps": steps,
         "seconds": round(seconds),
         "scores": scores,
     }
@@ -65,7 +66,7 @@ def _train_part(recipe: MiniPartRecipe, watch: loop.Watcher | None, report: loop
     # The card last: its existence says that the part is finished.
     write_json(folder / "card.json", {"stages": kept | {recipe.part: stage}, "sha256": hashes, "miniature": True})
     checkpoints.clear(cache.parent / recipe.name)
-    return TrainOutcome(folder=folder, steps=recipe.steps, final_loss=scores["loss"], seconds=seconds)
+    return TrainOutcome(folder=folder, steps=steps, final_loss=scores["loss"], seconds=seconds)
 
 
 def _stages(folder: Path) -> dict[str, Any]:

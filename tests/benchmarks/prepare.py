@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kimchi.data.jsonl import read_records
-from kimchi.data.sample_world import CONCEPTS, picture
+from kimchi.data.sample_world import CONCEPTS, Picture, picture
 from kimchi.data.sample_world.delivery import write_delivery
 from kimchi.recipes import PrepareRecipe, load_recipe
 from kimchi.records import CaptionedRecord, ImageRecord
@@ -80,7 +80,7 @@ def scale(counts: list[int]) -> None:
 
 def truth() -> None:
     """The mini chain on pictures nobody was shown: kept, labelled, and true to the drawings."""
-    from kimchi.data.sample_world.seen import stated_in
+    from kimchi.data.sample_world.seen import read_ko
     from kimchi.pipelines.run import prepare
 
     slugs = [c.slug for c in CONCEPTS.values() if c.world == "korean" and c.category == "food"]
@@ -93,22 +93,18 @@ def truth() -> None:
         seconds = time.perf_counter() - began
         records = list(read_records(outcome.folder / "captions.jsonl", CaptionedRecord))
     labelled = sum(record.caption_noun in record.caption_ko for record in records)
-    said = [stated_in(record.caption_ko, _concept(record)) for record in records]
-    true = sum(all(_shows(record, name, value) for name, value in one.items()) for record, one in zip(records, said, strict=True))
+    said = [read_ko(record.caption_ko, record.caption_noun) for record in records]
+    true = sum(reading.all_true(_drawing(record)) for record, reading in zip(records, said, strict=True))
     _say("mini chain: records kept", ">= 97 %", len(records) >= 0.97 * drawn, f"{len(records)} of {drawn} ({len(records) / drawn:.1%}), {seconds:.0f} s")
     _say("  label present", "100 %", labelled == len(records), f"{labelled} of {len(records)}")
     _say("  every stated attribute true", ">= 90 %", true >= 0.9 * len(records), f"{true} of {len(records)} ({true / len(records):.1%})")
-    mean = sum(len(one) for one in said) / len(said)
+    mean = sum(len(reading.facts) for reading in said) / len(said)
     _say("  attributes stated on average", ">= 2", mean >= 2, f"{mean:.2f}")
 
 
-def _concept(record: CaptionedRecord) -> str:
-    return next(c.slug for c in CONCEPTS.values() if c.label == record.labels)
-
-
-def _shows(record: CaptionedRecord, name: str, value: str) -> bool:
-    number = int(Path(record.path).stem.rsplit("_", 1)[-1])
-    return str(getattr(picture(CONCEPTS[_concept(record)], FIRST_SEED + number).attributes, name)) == value
+def _drawing(record: CaptionedRecord) -> Picture:
+    concept = next(c for c in CONCEPTS.values() if c.label == record.labels)
+    return picture(concept, FIRST_SEED + int(Path(record.path).stem.rsplit("_", 1)[-1]))
 
 
 def _say(what: str, bar: str, met: bool | None, measured: str) -> None:

@@ -90,6 +90,7 @@ def test_a_draft_says_the_surest_things_first_and_no_more_than_three() -> None:
         ("라면, 하얀 식탁보 위", (("place", "white_tablecloth"),), ""),
         ("라면, 오른쪽, 김치", (("side", "right"),), "김치"),
         ("라면 옆의 도시락", (), "옆의 도시락"),
+        ("밤, 라면 옆의 두 사람", (), "옆의 두 사람"),
         ("", (), ""),
     ],
 )

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from .captions import COLOUR_KO, ON_TABLE, PLACE_EN, PLACE_KO, SIDE_EN, SIDE_KO, TIME_EN, TIME_KO
-from .concepts import Concept
+from .concepts import CONCEPTS, Concept
 from .pictures import Picture
 from .scene import Attributes
 
@@ -162,6 +162,7 @@ _COLOUR_WORDS_KO = {
     "purple": "보라색|보랏빛|보라", "pink": "분홍색|분홍빛|분홍|핑크색", "white": "하얀색|하얀|흰색|흰|백색", "black": "검은색|검은|검정색|검정|까만",
 }  # fmt: skip
 _NUMBERS_KO = {"1": "한", "2": "두", "3": "세", "4": "네", "5": "다섯", "6": "여섯", "7": "일곱", "8": "여덟", "9": "아홉", "10": "열"}
+_COUNTERS_KO = {c.counter_ko for c in CONCEPTS.values()} | {"가지", "권", "명", "병", "송이", "잔", "조각", "켤레", "쌍"}
 _PARTICLES_KO = r"(?:에서|에는|에|의|으로|로|이|가|을|를|은|는)?"
 _FILLERS_KO = re.compile(
     r"(?<![가-힣])(?:놓여|놓인|놓은|있는|담긴|서|선|보이는|보이|볼 수 있는|모습|풍경|그림|사진|한국에서|한국의|한국|그리고)" + _PARTICLES_KO + r"(?![가-힣])"
@@ -184,7 +185,7 @@ _KNOWN_KO: dict[str, tuple[str, str]] = {
 # The longest first: 초록 풀밭 is a place, and no colour.
 _FACT_KO = re.compile(
     rf"(?<![가-힣])(?:(?P<words>{'|'.join(sorted(map(re.escape, _KNOWN_KO), key=len, reverse=True))}){_PARTICLES_KO}"
-    rf"|(?P<number>{'|'.join(_NUMBERS_KO.values())}) [가-힣]+)(?![가-힣])"
+    rf"|(?P<number>{'|'.join(_NUMBERS_KO.values())}) (?:{'|'.join(sorted(_COUNTERS_KO, key=len, reverse=True))}){_PARTICLES_KO})(?![가-힣])"
 )
 
 
