@@ -10,7 +10,7 @@
 BIN := .venv/bin
 PYTHON3 := $(shell for p in $(or $(PYTHON),python3 python3.11 python3.12 python3.13); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-MINI := mini_vae mini_vae_decoder mini_clip mini_unet mini_korean_clip mini_recogniser mini_ko
+MINI := mini_vae mini_vae_decoder mini_clip mini_unet mini_korean_clip mini_align mini_recogniser mini_ko_first mini_ko_second mini_ko mini_llava mini_llama
 
 .PHONY: quickstart test slow bench mini lint
 
@@ -25,9 +25,12 @@ slow: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python tests/benchmarks/spine.py
+	$(BIN)/python tests/benchmarks/prepare.py
+	$(BIN)/python tests/benchmarks/reading.py
+	$(BIN)/python tests/benchmarks/captioning.py
 
 mini: .venv/.installed
-	for recipe in $(MINI); do $(BIN)/kimchi train $$recipe || exit; done
+	for recipe in $(MINI); do case $$recipe in *_align) verb=align;; *) verb=train;; esac; $(BIN)/kimchi $$verb $$recipe || exit; done
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff format --check .

@@ -328,6 +328,10 @@ class AlignRecipe(_Strict):
             raise RecipeError(f"the shares of its sources add up to {total:g}, and must add up to 1. Change `share` of one of them.")
         if self.a1.steps and not any(source.through_unet for source in self.sources):
             raise RecipeError("every source has through_unet: false, and A1 asks the UNet about some. Change one of them, or set a1.steps to 0.")
+        if self.encoder == "open_clip" and self.adapter == "none":
+            raise RecipeError(
+                f"{self.text_encoder}: an open_clip tower sees both ways and has its own width: no UNet reads its states as they are. Add `adapter: mlp`."
+            )
         if self.trained_layers == 0 and self.adapter == "none":
             raise RecipeError("trained_layers is 0 and there is no adapter, so nothing would be trained. Set trained_layers to -1, or add `adapter: mlp`.")
         return self

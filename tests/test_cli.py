@@ -19,7 +19,7 @@ from kimchi.errors import PromptError
 from kimchi.training import run
 from kimchi.training.loop import Progress
 
-COMMANDS = ["quickstart", "prepare", "train", "generate", "doctor", "recipes list", "recipes copy"]
+COMMANDS = ["quickstart", "prepare", "align", "plan", "train", "generate", "doctor", "recipes list", "recipes copy"]
 SHIPPED = {recipes.load_recipe(name).kind: name for name in recipes.list_recipes()}
 
 
@@ -93,14 +93,14 @@ class TestRecipes:
         monkeypatch.chdir(tmp_path)
         name = recipes.list_recipes()[0]
         assert main(["recipes", "copy", name, "mine.yaml"]) == 0
-        command = "prepare" if recipes.load_recipe(name).kind == "prepare" else "train"
+        command = {"prepare": "prepare", "align": "align"}.get(recipes.load_recipe(name).kind, "train")
         assert capsys.readouterr().err == f"Next: edit it, then: kimchi {command} mine.yaml\n"
         assert main(["recipes", "copy", name, "mine.yaml"]) == 1
 
     @pytest.mark.parametrize("name", recipes.list_recipes())
     def test_every_shipped_recipe_dry_runs(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         monkeypatch.chdir(tmp_path)
-        command = "prepare" if recipes.load_recipe(name).kind == "prepare" else "train"
+        command = {"prepare": "prepare", "align": "align"}.get(recipes.load_recipe(name).kind, "train")
         assert main([command, name, "--dry-run", "--json", "--set", "name=김치"]) == 0
         captured = capsys.readouterr()
         *text, line = captured.out.splitlines()

@@ -62,8 +62,9 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
         sources=(Source(captions="sample-world:korean", share=1, per_concept=1),), out=str(home / "shipped"),
     )  # fmt: skip
     train(shipped)
+    encoder = str(home / "korean-clip")
     return Suite(
-        base=str(base), text_encoder=str(home / "korean-clip"), shipped=str(home / "shipped"), recogniser=str(home / "recogniser"),
+        base=str(base), text_encoder=encoder, aligned=encoder, shipped=str(home / "shipped"), recogniser=str(home / "recogniser"),
         train=("steps=4", "batch=4", "checkpoint_every=2", "precision=fp32", "resolution_px=64", "sources.1.per_concept=1"),
         pictures_per_dish=4, prompts_per_dish=1, steps=1, batch=8,
     )  # fmt: skip

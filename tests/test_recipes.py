@@ -60,7 +60,13 @@ def test_something_is_shipped() -> None:
     assert recipes.list_recipes()
 
 
-@pytest.mark.parametrize("schema", [recipes.PrepareRecipe, recipes.LoraRecipe, recipes.MiniPartRecipe, recipes.Lora, recipes.Source])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        *(recipes.PrepareRecipe, recipes.LoraRecipe, recipes.MiniPartRecipe, recipes.Lora, recipes.Source),
+        *(recipes.AlignRecipe, recipes.Parallel, recipes.Latents, recipes.TextStage, recipes.UnetStage, recipes.Measure),
+    ],
+)
 def test_every_knob_is_described(schema: type[recipes.Lora]) -> None:
     silent = [name for name, field in schema.model_fields.items() if not field.description and name != "kind"]
     assert silent == []

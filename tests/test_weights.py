@@ -10,7 +10,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from kimchi import Kimchi
 from kimchi.data.files import hash_file
 from kimchi.data.sample_world import CONCEPTS, picture, worlds
-from kimchi.models import weights_folder
+from kimchi.models.places import weights_folder
 from kimchi.models.recogniser import Recogniser
 
 WEIGHTS = weights_folder()

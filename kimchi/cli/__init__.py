@@ -117,6 +117,31 @@ def prepare(recipe: RecipeArgument, set_: SetOption = None, dry_run: DryRunOptio
 
 
 @app.command()
+def plan(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Let the models of a prepare recipe write for up to 8 pictures, and tell how fast.")] = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """What a run will read, need and cost.
+
+    Reads directories and what is there already; loads no weights unless it is to measure.
+
+    \b
+    kimchi plan aihub_food --set source=~/Downloads/kfood.zip
+    """
+    from kimchi.pipelines.plan import describe
+    from kimchi.pipelines.plan import plan as run
+    from kimchi.recipes import load_recipe
+
+    wanted = load_recipe(recipe, tuple(set_ or ()))
+    found = run(wanted, measure=measure)
+    command = wanted.kind if wanted.kind in ("prepare", "align") else "train"
+    finish(found, describe(found), f"kimchi {command} {recipe}", as_json=as_json)
+
+
+@app.command()
 def train(recipe: RecipeArgument, set_: SetOption = None, dry_run: DryRunOption = False, as_json: JsonOption = False, verbose: VerboseOption = False) -> None:
     """Captions => a LoRA adapter.
 
@@ -145,6 +170,7 @@ def train(recipe: RecipeArgument, set_: SetOption = None, dry_run: DryRunOption 
 def align(
     recipe: RecipeArgument,
     measure: Annotated[bool, typer.Option("--measure", help="Only measure the alignment gap; train nothing.")] = False,
+    pipeline: Annotated[Path | None, typer.Option("--pipeline", help="Also write base and encoder as a folder that stock diffusers opens.")] = None,
     set_: SetOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -161,16 +187,26 @@ def align(
     from kimchi.recipes import load_recipe
 
     plan = load_recipe(recipe, tuple(set_ or ()), kind="align")
+    from kimchi.training.align.fit import check
+
+    check(plan)
     if dry_run:
         return _print_recipe(plan, f"kimchi align {recipe}", as_json)
-    from kimchi.training import align as room
+    from kimchi.training.align import plot, run
 
     if measure:
         with Bars() as bars:
-            gaps = room.measure_gaps(plan, report=bars.report)
-        return finish(gaps, room.gap_table(gaps), f"kimchi align {recipe}", as_json=as_json)
+            gaps = run.measure_gaps(plan, report=bars.report)
+        say(str(Path("runs") / plan.name / "gap.svg"))
+        return finish(gaps, plot.gap_table(gaps), f"kimchi align {recipe}", as_json=as_json)
     with Bars() as bars:
-        outcome = room.align(plan, watch=bars.watch, report=bars.report)
+        outcome = run.align(plan, watch=bars.watch, report=bars.report)
+    if pipeline:
+        from kimchi.models.load import load_base, with_encoder
+        from kimchi.training.align.export import write_pipeline
+
+        write_pipeline(with_encoder(load_base(plan.base), str(outcome.folder), plan.name), pipeline)
+        say(f"{pipeline}: for StableDiffusionPipeline.from_pretrained")
     say(f"{outcome.steps} steps, {outcome.seconds:.0f} s. Alignment gap: {', '.join(f'{name} {gap:.3f}' for name, gap in outcome.gaps.items())}.")
     finish(outcome, [str(outcome.folder)], f"kimchi train RECIPE --set text_encoder={outcome.folder}", as_json=as_json)
 

@@ -18,7 +18,7 @@ from kimchi.generation.sampler import MAX_SEED, OnStep, decode, sample
 from kimchi.records import MadeBy
 
 if TYPE_CHECKING:
-    from kimchi.models import Model
+    from kimchi.models.load import Model
 
 _LOG = logging.getLogger(__name__)
 STEPS, GUIDANCE, BATCH = 25, 5.0, 8
@@ -102,7 +102,7 @@ class Kimchi:
             ModelError: unknown name, missing or damaged weights.
             RequestError: a device that this machine lacks.
         """
-        from kimchi.models import load_model
+        from kimchi.models.load import load_model
 
         chosen = _device(device)
         return cls(load_model(model), chosen, on_notice)

@@ -1,5 +1,4 @@
-"""Every network: base models, text encoders, LoRA, the recogniser; and how a model's name becomes its parts."""
+"""Every network: base models, text encoders, LoRA, LLaVA and LLaMA, the recogniser; and how a model's name becomes its parts (load.py).
 
-from .load import Model, load_model, weights_folder
-
-__all__ = ["Model", "load_model", "weights_folder"]
+Imports nothing, so that a module that only counts tokens or asks an endpoint does not bring torch along.
+"""

@@ -57,7 +57,7 @@ def find_checkpoint(name: str, revision: str, mini: str) -> Checkpoint:
 
 
 def _mini(mini: str) -> Path:
-    from .load import weights_folder
+    from .places import weights_folder
 
     folder = weights_folder() / mini
     if not (folder / "config.json").is_file():

@@ -14,11 +14,14 @@ from kimchi.parts import find
 
 from . import lora
 from .networks import channels_last
+from .places import weights_folder
 from .text_encoders.clip import TextEncoder
 
 MINIATURES = ("mini", "mini-raw", "mini-base")
 ENCODERS = ("mini-korean-clip", "mini-aligned-clip")
 """Shipped text encoders beside the base's own: as distilled, and aligned."""
+_ASIDE = ("card.json", "text_projection.safetensors", "losses.json", "gap.json")
+"""Lie beside weights and change nothing that is drawn."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,11 +39,6 @@ class Model:
     """First 16 hex digits over the files of unet, vae, text_encoder, tokenizer and adapter."""
     miniature: bool = False
     """True for the shipped miniature: every picture says so."""
-
-
-def weights_folder() -> Path:
-    """Where the miniature's weights lie."""
-    return Path(__file__).parent.parent / "weights"
 
 
 def load_model(name: str) -> Model:
@@ -160,7 +158,7 @@ def load_encoder(encoder: str, part: str = "clip") -> tuple[Any, str]:
         part: which class reads it: a file of kimchi/models/text_encoders/, or module:Class.
     """
     folder = encoder_folder(encoder)
-    kind: Any = find("kimchi.models.text_encoders", "TextEncoder", part)
+    kind: Any = find("kimchi.models.text_encoders", "TextEncoder", "adapted" if _is_adapted(Path(folder)) else part)
     text = _read(str(folder), lambda: kind.load(folder))
     return text, _hash_part(Path(folder)) if Path(folder).is_dir() else encoder
 
@@ -199,7 +197,13 @@ def load_run(folder: Path, name: str) -> Model:
 
 
 def _hash_part(folder: Path) -> str:
-    return hash_files([p for p in folder.iterdir() if p.suffix in (".safetensors", ".json") and p.name not in ("card.json", "text_projection.safetensors")])
+    return hash_files([p for p in folder.iterdir() if p.suffix in (".safetensors", ".json") and p.name not in _ASIDE])
+
+
+def _is_adapted(folder: Path) -> bool:
+    """Whether a folder holds an encoder behind an adapter of ours."""
+    config = folder / "config.json"
+    return config.is_file() and '"kimchi_adapted_text_encoder"' in config.read_text(encoding="utf-8")
 
 
 def _is_miniature(folder: Path) -> bool:

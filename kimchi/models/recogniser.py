@@ -62,7 +62,7 @@ class _Residual(nn.Module):
 class Network(nn.Module):
     """A small residual network with one head a question; keeps a 4 x 4 grid, since the side of a thing is a place."""
 
-    def __init__(self, widths: Sequence[int] = (24, 48, 96, 128, 160)) -> None:
+    def __init__(self, widths: Sequence[int] = (24, 48, 96, 144, 176)) -> None:
         super().__init__()
         # A 1 x 1 convolution of stride 2 on three channels-last channels crashes torch 2.15's CPU backward: hence a plain stem.
         blocks = [_Residual(a, b) for a, b in pairwise(widths)]

@@ -5,6 +5,7 @@ import hashlib
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from kimchi.data.cultures import Culture
 from kimchi.pipelines.answers import Answers, key_of
@@ -17,6 +18,8 @@ from kimchi.records import ImageRecord
 
 Tick = Callable[[], None]
 """Called once for every record that is done with."""
+_REQUEST = tuple(one.name for one in dataclasses.fields(Request))
+_KNOWN_LABELS = 10_000
 
 
 @dataclass(slots=True)
@@ -34,6 +37,8 @@ class Writers:
     """Record id => how often its caption was written, for those that did not pass at once."""
     asked: int = 0
     """Questions put to models in this run."""
+    known: dict[tuple[str, ...], list[Any]] = field(default_factory=dict[tuple[str, ...], list[Any]])
+    """Labels => what the culture says of them, for some thousand labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +93,19 @@ def request_of(w: Writers, record: ImageRecord, draft: str) -> Request:
 
 
 def _request_key(w: Writers, request: Request) -> str:
-    label = request.labels[-1]
-    # What the culture says of this label, not the culture as a whole: a new entry must not have every caption written again.
-    known = [
-        w.culture.category(request.labels).model_dump(),
-        w.culture.glossary[label].model_dump(exclude={"parts", "common"}) if label in w.culture.glossary else None,
-    ]
-    return key_of(w.engine.refiner, w.engine.refiner_identity, dataclasses.asdict(request), known)
+    # As dataclasses.asdict, without its copies: this is asked several times of every record.
+    asked = {name: getattr(request, name) for name in _REQUEST}
+    return key_of(w.engine.refiner, w.engine.refiner_identity, asked, _known(w, request.labels))
+
+
+def _known(w: Writers, labels: tuple[str, ...]) -> list[Any]:
+    """What the culture says of these labels, not the culture as a whole: a new entry must not have every caption written again."""
+    if labels not in w.known:
+        if len(w.known) >= _KNOWN_LABELS:
+            w.known.clear()
+        entry = w.culture.glossary.get(labels[-1])
+        w.known[labels] = [w.culture.category(labels).model_dump(), entry.model_dump(exclude={"parts", "common"}) if entry else None]
+    return w.known[labels]
 
 
 def fault_of(w: Writers, request: Request, text: str) -> Fault | None:
@@ -111,11 +122,13 @@ def settled(w: Writers, record: ImageRecord) -> Caption | Fault | Request:
     request = request_of(w, record, draft[0] if draft else "")
     fault = None
     for tries in range(1, w.recipe.retries + 2):
-        answer = w.answers.get(_request_key(w, request))
+        key = _request_key(w, request)
+        answer = w.answers.get(key)
         if answer is None:
             return request
-        fault = fault_of(w, request, answer[0])
+        fault = None if w.answers.passed(key) else fault_of(w, request, answer[0])
         if fault is None:
+            w.answers.note_passed(key)
             return Caption(answer[0], answer[1] or _meaning(w, request), tries)
         request = dataclasses.replace(request, refused=(*request.refused, (answer[0], fault.told)))
     assert fault is not None

@@ -62,8 +62,8 @@ def quickstart(
         OutputError: the folder cannot be written.
     """
     began, suite, say, told = time.monotonic(), suite or Suite(), say or _stderr, report or _silent
-    weights = {name: hash_weights(name) for name in (suite.base, suite.text_encoder, suite.shipped, suite.recogniser)}
-    drawing = {name: weights[name] for name in (suite.base, suite.text_encoder, suite.shipped)}
+    weights = {name: hash_weights(name) for name in (suite.base, suite.text_encoder, suite.aligned, suite.shipped, suite.recogniser)}
+    drawing = {name: weights[name] for name in (suite.base, suite.text_encoder, suite.aligned, suite.shipped)}
     folder = folder.expanduser()
     ledger, concepts = Ledger(folder), dishes()
 
@@ -160,7 +160,7 @@ def _train_recipe(folder: Path, captions: Path, suite: Suite) -> LoraRecipe:
     recipe = load_recipe("training/mini_quickstart_food.yaml", suite.train, kind="lora")
     first, *rest = recipe.sources
     sources = (first.model_copy(update={"captions": str(captions)}), *rest)
-    return recipe.model_copy(update={"base": suite.base, "text_encoder": suite.text_encoder, "sources": sources, "out": str(folder / "food")})
+    return recipe.model_copy(update={"base": suite.base, "text_encoder": suite.aligned, "sources": sources, "out": str(folder / "food")})
 
 
 def _painter(arm: str, suite: Suite, food: Path) -> "Kimchi":

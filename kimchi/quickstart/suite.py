@@ -20,6 +20,9 @@ class Suite:
 
     base: str = "mini-base"
     text_encoder: str = "mini-korean-clip"
+    """What the swap hears."""
+    aligned: str = "mini-aligned-clip"
+    """What the adapter that is trained hears."""
     shipped: str = "mini"
     """A name or a run folder."""
     recogniser: str = "recogniser"
@@ -42,7 +45,7 @@ def dishes() -> list[Concept]:
 
 def place_of(name: str) -> Path:
     """Where a part of the suite lies: a folder of the shipped weights, or a path."""
-    from kimchi.models.load import weights_folder
+    from kimchi.models.places import weights_folder
 
     shipped = weights_folder() / {"mini": "mini-ko"}.get(name, name)
     return shipped if shipped.is_dir() else Path(name)

@@ -28,7 +28,8 @@ from kimchi.data.files import write_json
 from kimchi.data.sample_world import picture, worlds
 from kimchi.data.sample_world.captions import captions
 from kimchi.eval.intervals import Share, paired_difference, wilson
-from kimchi.models.load import load_base, weights_folder, with_encoder
+from kimchi.models.load import load_base, with_encoder
+from kimchi.models.places import weights_folder
 from kimchi.models.recogniser import Recogniser
 from kimchi.recipes import load_recipe
 from kimchi.training.align.pairs import held_out

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from kimchi.models.endpoint import Endpoint
-from kimchi.models.load import weights_folder
+from kimchi.models.places import weights_folder
 from kimchi.models.prompts import load_prompt
 from kimchi.recipes import Writer
 

@@ -31,7 +31,7 @@ LABELS = tuple(c.label for c in CONCEPTS.values() if c.world == "korean" and c.c
 
 
 class Reader:
-    """A delivery without pictures: `source` is a file whose text says how many records there are."""
+    """A delivery without pictures: a folder whose count.txt says how many records there are."""
 
     def read(self, source: Path) -> Iterator[ImageRecord]:
         """That many records, labelled in turn, with hashes that are near to none."""
@@ -41,7 +41,7 @@ class Reader:
 
     def count(self, source: Path) -> int:
         """As the file says."""
-        return int(source.read_text(encoding="utf-8"))
+        return int((source / "count.txt").read_text(encoding="utf-8"))
 
     def credit(self, source: Path) -> str:
         """Nobody's."""
@@ -64,8 +64,9 @@ def scale(counts: list[int]) -> None:
     peaks: list[float] = []
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
-            delivery = Path(folder, "delivery.txt")
-            delivery.write_text(str(count), encoding="utf-8")
+            delivery = Path(folder, "delivery")
+            delivery.mkdir()
+            (delivery / "count.txt").write_text(str(count), encoding="utf-8")
             recipe = PrepareRecipe(kind="prepare", name="scale", reader="prepare:Reader", source=str(delivery), out=str(Path(folder, "run")))
             environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
             command = [sys.executable, "-c", CHILD, recipe.model_dump_json()]

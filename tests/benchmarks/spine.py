@@ -29,7 +29,7 @@ from kimchi.data.sample_world import Picture, pictures, worlds
 from kimchi.data.sample_world.captions import captions, noun
 from kimchi.eval.intervals import Share, paired_difference
 from kimchi.eval.score import Score, score
-from kimchi.models.load import weights_folder
+from kimchi.models.places import weights_folder
 from kimchi.models.recogniser import Recogniser
 
 FIRST_SEED = 8_000_000

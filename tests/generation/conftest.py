@@ -8,7 +8,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from kimchi.generation.generate import Kimchi
-from kimchi.models import Model
+from kimchi.models.load import Model
 from kimchi.models.text_encoders.clip import TextEncoder
 
 WIDTH = 32

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,15 +13,17 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from kimchi.cli import main
 from kimchi.data.parallel import Pair
 from kimchi.data.sample_world import Attributes, worlds
-from kimchi.errors import ModelError, RecipeError
-from kimchi.models.load import load_base
+from kimchi.errors import DataError, RecipeError
+from kimchi.models.load import load_base, load_model, with_encoder
 from kimchi.models.text_encoders.clip import TextEncoder
-from kimchi.recipes import AlignRecipe
-from kimchi.training.align import align, gap, gap_table, layers, measure_gaps, pairs
+from kimchi.recipes import AlignRecipe, to_yaml
+from kimchi.training.align import gap, layers, pairs
 from kimchi.training.align.latents import make_pool
-from kimchi.training.align.plot import gap_svg
+from kimchi.training.align.plot import gap_svg, gap_table
+from kimchi.training.align.run import align, measure_gaps
 from kimchi.training.align.text_loss import scale_of, states_of, text_losses
 from kimchi.training.align.transport import sinkhorn, transport_cost
 from kimchi.training.align.unet_loss import Blocks, unet_loss
@@ -50,12 +53,12 @@ class TestTransport:
     def test_the_plan_has_uniform_marginals_over_the_points_that_count(self) -> None:
         a_BN = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]], dtype=torch.bool)
         b_BM = torch.tensor([[1, 0], [1, 1]], dtype=torch.bool)
-        plan = sinkhorn(torch.rand(2, 4, 2), a_BN, b_BM)
+        plan = sinkhorn(torch.rand(2, 4, 2, generator=torch.Generator().manual_seed(0)), a_BN, b_BM, rounds=500)
         assert torch.allclose(plan.sum(2), a_BN / a_BN.sum(1, keepdim=True), atol=1e-4)
         assert torch.allclose(plan.sum(1), b_BM / b_BM.sum(1, keepdim=True), atol=1e-4)
 
     def test_order_does_not_matter_and_an_empty_side_costs_nothing(self) -> None:
-        a = torch.randn(1, 5, 8)
+        a = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(0))
         whole = torch.ones(1, 5, dtype=torch.bool)
         assert float(transport_cost(a, a.flip(1), whole, whole)) == pytest.approx(0, abs=0.02)
         empty = transport_cost(a.requires_grad_(), a.detach(), torch.zeros_like(whole), whole)
@@ -133,11 +136,13 @@ class TestPairs:
         assert sum(p.en == "a" for p in found) / 4000 == pytest.approx(0.8, abs=0.03)
 
 
-class TestLosses:
-    @pytest.fixture(scope="class")
-    def encoders(self, base: Path, encoder_folder: Path) -> tuple[TextEncoder, TextEncoder]:
-        return TextEncoder.load(encoder_folder), TextEncoder.load(base / "text_encoder", tokenizer=base / "tokenizer")
+@pytest.fixture(scope="module")
+def encoders(base: Path, encoder_folder: Path) -> tuple[TextEncoder, TextEncoder]:
+    """Student and teacher."""
+    return TextEncoder.load(encoder_folder), TextEncoder.load(base / "text_encoder", tokenizer=base / "tokenizer")
 
+
+class TestLosses:
     def test_a_student_that_is_the_teacher_pays_nothing(self, encoders: tuple[TextEncoder, TextEncoder]) -> None:
         _, teacher = encoders
         words = ["a red car in the city", "kimono", "two green vases"] * 4
@@ -165,16 +170,17 @@ class TestLosses:
 
     def test_equal_states_make_equal_predictions_and_the_hooks_go_away(self, base: Path) -> None:
         unet = load_base(str(base)).unet
-        blocks = Blocks(unet)
         noisy, t = torch.randn(2, 4, 32, 32), torch.tensor([10, 900])
         heard = torch.randn(2, 77, 128)
-        assert float(unet_loss(unet, blocks, noisy, t, heard, heard, 0.1)) == pytest.approx(0, abs=1e-9)
+        assert float(unet_loss(unet, noisy, t, heard, heard, 0.1)) == pytest.approx(0, abs=1e-9)
         other = torch.randn(2, 77, 128, requires_grad=True)
-        plain, more = (unet_loss(unet, blocks, noisy, t, other, heard, features) for features in (0.0, 0.1))
+        plain, more = (unet_loss(unet, noisy, t, other, heard, features) for features in (0.0, 0.1))
         assert 0 < float(plain.detach()) < float(more.detach())
         more.backward()
         assert other.grad is not None and float(other.grad.abs().sum()) > 0
-        blocks.close()
+        with Blocks(unet) as blocks:
+            unet(noisy, t, heard)
+            assert len(blocks.take()) == len(unet.down_blocks) + 1 + len(unet.up_blocks)
         unet(noisy, t, heard)
         assert blocks.take() == []
 
@@ -289,7 +295,7 @@ class TestRun:
 
     def test_an_encoder_of_another_width_is_refused(self, base: Path, make_text_folder: object, tmp_path: Path) -> None:
         make_text_folder(tmp_path / "wide", tmp_path / "wide", width=64)  # type: ignore[operator]
-        with pytest.raises(ModelError, match=r"64.*128.*adapter: mlp"):
+        with pytest.raises(RecipeError, match=r"64.*128.*adapter: mlp"):
             align(_recipe(base, tmp_path / "wide", tmp_path / "run"))
 
 
@@ -305,3 +311,52 @@ class TestRecipe:
     def test_an_unknown_sample_world(self, base: Path, encoder_folder: Path, tmp_path: Path) -> None:
         with pytest.raises(RecipeError, match="sample-world:parallel or sample-world:glosses"):
             align(_recipe(base, encoder_folder, tmp_path, sources=[{"pairs": "sample-world:korean", "share": 1}]))
+
+
+class TestFiles:
+    def test_rows_of_a_file_are_learned_from_and_the_refused_are_kept(self, base: Path, encoder_folder: Path, tmp_path: Path) -> None:
+        lines = [f"{i} 번째 바닷가의 빨간 자동차\ta red car by the sea, number {i}" for i in range(300)]
+        (tmp_path / "pairs.tsv").write_text("\n".join([*lines, lines[0], "한국어만\t"]), encoding="utf-8")
+        changes = {"sources": [{"pairs": str(tmp_path / "pairs.tsv"), "share": 1}], "latents": {"source": "teacher", "count": 7, "steps": 1}}
+        align(_recipe(base, encoder_folder, tmp_path / "run", a0={"steps": 2, "batch": 4}, a1={"steps": 1, "batch": 2}, **changes))
+        card = json.loads((tmp_path / "run" / "card.json").read_text())
+        assert card["rows"] == [{"kept": 300, "swapped": 0, "duplicate": 1, "empty": 1}]
+        refused = [json.loads(line)["reason"] for line in Path("runs/test/pairs.dropped.jsonl").read_text().splitlines()]
+        assert refused == ["duplicate", "empty"]
+
+    def test_a_missing_corpus_is_told_before_weights_are_read(self, base: Path, encoder_folder: Path, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="no parallel text there"):
+            align(_recipe(tmp_path / "no-base", encoder_folder, tmp_path, sources=[{"pairs": "none.tsv", "share": 1}]))
+
+
+class TestWidths:
+    def test_a_known_width_is_refused_when_the_recipe_is_read(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["align", "mini_align", "--dry-run", "--set", "encoder=korean_clip"]) == 1
+        assert "768-wide states; mini-base reads 128. Add `adapter: mlp`" in capsys.readouterr().err
+
+    def test_open_clip_needs_an_adapter(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["align", "mini_align", "--dry-run", "--set", "encoder=open_clip"]) == 1
+        assert "Add `adapter: mlp`" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("trained_layers", [0, 1])
+    def test_another_width_goes_through_an_adapter(self, base: Path, make_text_folder: Any, tmp_path: Path, trained_layers: int) -> None:
+        make_text_folder(tmp_path / "wide", tmp_path / "wide", width=64)
+        recipe = _recipe(base, tmp_path / "wide", tmp_path / "run", adapter="mlp", trained_layers=trained_layers, layers_rate=0.05)
+        align(recipe)
+        text = load_model(str(base)).text
+        made = with_encoder(load_base(str(base)), str(tmp_path / "run"), "x").text
+        assert made.encode(["라면"]).shape == text.encode(["라면"]).shape
+        kept = set(load_file(tmp_path / "run" / "model.safetensors"))
+        assert any(key.startswith("tower.") for key in kept) == bool(trained_layers)
+
+
+class TestCommand:
+    def test_align_and_measure(self, base: Path, encoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "r.yaml").write_text(to_yaml(_recipe(base, encoder_folder, tmp_path / "out")), encoding="utf-8")
+        assert main(["align", "r.yaml", "--json", "--set", "a0.steps=1", "--set", "a1.steps=1"]) == 0
+        captured = capsys.readouterr()
+        assert json.loads(captured.out.splitlines()[-1])["gaps"].keys() == {"raw", "a0", "a1"}
+        assert f"Next: kimchi train RECIPE --set text_encoder={tmp_path / 'out'}" in captured.err
+        assert main(["align", "--measure", "r.yaml", "--json"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].split() == ["alignment", "gap", "raw", "aligned"] and json.loads(lines[-1])["aligned"]["overall"]["n"] == 6

@@ -10,7 +10,7 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 
 from kimchi.errors import DataError, ModelError, RecipeError
-from kimchi.models import load_model
+from kimchi.models.load import load_model
 from kimchi.recipes import LoraRecipe
 from kimchi.training.loop import Progress
 from kimchi.training.lora import batch_sizes

@@ -24,7 +24,7 @@ from kimchi.data.sample_world.seen import (
     word_en,
     word_ko,
 )  # fmt: skip
-from kimchi.models import weights_folder
+from kimchi.models.places import weights_folder
 from kimchi.models.prompts import load_prompt
 from kimchi.recipes import MiniPartRecipe, load_recipe
 from kimchi.training.mini import llama, llava

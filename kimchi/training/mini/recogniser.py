@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -9,17 +10,26 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from kimchi.data.files import write_json
-from kimchi.data.sample_world import CONCEPTS, Picture
+from kimchi.data.sample_world import CONCEPTS, Picture, worlds
 from kimchi.models.networks import channels_last
 from kimchi.models.recogniser import ANSWERS, NONE, Network
 from kimchi.recipes import MiniPartRecipe, recipe_hash
 from kimchi.training import loop
 
+from .repaint import repaint
 from .world import draw, shapes, to_float, world_pictures
 
-NONE_SHARE = 0.2
+NONE_SHARE = 0.3
+CALIBRATED = 0.96
+"""Share of the worst kind of spoiled pictures that is still called 'none' after calibration; 95 % is asked on unseen ones."""
+CLEAN_SHARE = 0.3
+"""Of each batch, spoiled and good ones alike, that is shown as it was drawn: a mixture that is always weathered too is never learned for what it is."""
 JOIN_PX = 78
 _NONE = ANSWERS["concept"].index(NONE)
+PAINTED_PER_CONCEPT, PAINTED_SHARE = 20, 0.3
+"""Pictures repainted by the mini base, and how much of the good and of the spoiled part of a batch they fill."""
+PAINTED_STRENGTHS = {"general": [0.15, 0.3, 0.45, 0.6], "korean": [0.1, 0.15, 0.2, 0.3]}
+"""The base has never seen a Korean thing, and from a stronger noise it makes another thing of it."""
 Spoiler = Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
 
 
@@ -62,6 +72,8 @@ def _noisy(a: torch.Tensor, b: torch.Tensor, source: torch.Generator) -> torch.T
 
 
 SPOILERS: dict[str, Spoiler] = {"noise": _smooth_noise, "mixture": _mixture, "halves": _halves, "shuffled": _shuffled, "drowned": _noisy}
+TAUGHT = ("noise", "mixture", "mixture", "mixture", "halves", "halves", "shuffled", "drowned", "shapes")
+"""How often each is shown: those that hold a whole thing, half visible, are the hard ones."""
 
 
 def _weathered(x: torch.Tensor, source: torch.Generator, drift: float) -> torch.Tensor:
@@ -89,38 +101,64 @@ def _bent(x: torch.Tensor, source: torch.Generator) -> torch.Tensor:
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
+def _others(concepts: torch.Tensor, index: torch.Tensor, source: torch.Generator) -> torch.Tensor:
+    """For each picture one of another concept: a mixture of two of one concept still shows it."""
+    chosen = torch.randint(len(concepts), (len(index), 8), generator=source)
+    differs = concepts[chosen] != concepts[index][:, None]
+    # Eight of one concept in a row do not happen; if they did, the first would do.
+    return chosen.gather(1, differs.float().argmax(1, keepdim=True))[:, 0]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Pool:
+    """Good pictures with their answers, and pictures of nothing."""
+
+    good_N3HW: torch.Tensor
+    answers: dict[str, torch.Tensor]
+    bad_N3HW: torch.Tensor
+
+
+def _painted_pool(recipe: MiniPartRecipe, cache: Path, report: loop.Report | None) -> _Pool:
+    """What the mini base makes of drawings, and of spoiled ones: both, or the look of its paint would itself be an answer."""
+    good: list[torch.Tensor] = []
+    items: list[Picture] = []
+    for world in ("general", "korean"):
+        some = world_pictures(worlds(world), PAINTED_PER_CONCEPT, "recogniser")
+        good.append(repaint(draw(some, cache, report=report), PAINTED_STRENGTHS[world], recipe.seed, cache, report))
+        items += some
+    everything = world_pictures(list(CONCEPTS.values()), PAINTED_PER_CONCEPT // 2, "recogniser")
+    x, concepts, source = to_float(draw(everything, cache, report=report)), truth(everything)["concept"], loop.seed_of(recipe.seed, -1)
+    others = _others(concepts, torch.arange(len(concepts)), source)
+    third = len(x) // 3
+    spoiled = [
+        SPOILERS[name](x[i * third : (i + 1) * third], x[others[i * third : (i + 1) * third]], source)
+        for i, name in enumerate(("mixture", "halves", "shuffled"))
+    ]
+    bad = ((torch.cat(spoiled).clamp(-1, 1) + 1) * 127.5).round().byte()
+    answers = truth(items)
+    # The base paints a yellow apple orange: the thing is the same, its colour is not.
+    answers["colour"] = torch.full_like(answers["colour"], -100)
+    return _Pool(good_N3HW=torch.cat(good), answers=answers, bad_N3HW=repaint(bad, [0.1, 0.2, 0.3], recipe.seed, cache, report))
+
+
 def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher | None = None, report: loop.Report | None = None) -> dict[str, float]:
     """Train on own seeds; save config.json and model.safetensors; return held-out scores."""
     torch.manual_seed(recipe.seed)
     items = world_pictures(list(CONCEPTS.values()), recipe.per_concept, "recogniser")
-    pictures_N3HW, answers = draw(items, cache, report=report), truth(items)
-    abstract = shapes(1000, cache)
+    drawn = _Pool(good_N3HW=draw(items, cache, report=report), answers=truth(items), bad_N3HW=shapes(1000, cache))
+    painted = _painted_pool(recipe, cache, report)
     network = channels_last(Network())
-    spoiled = int(recipe.batch * NONE_SHARE)
 
     def loss_at(step: int) -> torch.Tensor:
         source = loop.seed_of(recipe.seed, step)
-        index = torch.randint(len(items), (recipe.batch,), generator=source)
-        x = to_float(pictures_N3HW[index])
-        other = to_float(pictures_N3HW[torch.randint(len(items), (spoiled,), generator=source)])
-        names = [*SPOILERS, "shapes"]
-        name = names[int(torch.randint(len(names), (1,), generator=source))]
-        bad = to_float(abstract[torch.randint(len(abstract), (spoiled,), generator=source)]) if name == "shapes" else SPOILERS[name](x[:spoiled], other, source)
-        drift = float(step % 2) * float(torch.rand(1, generator=source))
-        x = _weathered(torch.cat([bad, x[spoiled:]]), source, drift).to(memory_format=torch.channels_last)
+        x, target, drift = _batch(recipe.batch, drawn, painted, source, step)
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(x)
-        total = torch.zeros(())
+        total = F.cross_entropy(logits["concept"].float(), target["concept"], label_smoothing=0.05)
         for question, values in logits.items():
-            target = answers[question][index].clone()
-            # One pair in 56 is of one concept, and its mixture may still show it: too few to matter beside the smoothing.
-            target[:spoiled] = _NONE if question == "concept" else -100
-            if question == "colour" and drift > 0.3:
-                # A drifted colour is no longer the one its name says; the concept still is.
-                continue
-            total = total + F.cross_entropy(values.float(), target, label_smoothing=0.05 if question == "concept" else 0.0) * (
-                1.0 if question == "concept" else 0.3
-            )
+            # A drifted colour is no longer the one its name says; the concept still is.
+            if question != "concept" and not (question == "colour" and drift > 0.3):
+                total = total + 0.3 * F.cross_entropy(values.float(), target[question])
         return total
 
     plan = loop.Plan(
@@ -134,10 +172,62 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
     )
     losses = loop.run(dict(network.named_parameters()), loss_at, plan, cache.parent / recipe.name, recipe_hash(recipe), watch)
     network.eval()
+    calibrate(network, cache)
     folder.mkdir(parents=True, exist_ok=True)
     save_file({k: v.half().contiguous() for k, v in network.state_dict().items()}, folder / "model.safetensors", metadata={"format": "pt"})
     write_json(folder / "config.json", {"answers": {k: list(v) for k, v in ANSWERS.items()}})
     return {"loss": sum(losses[-50:]) / len(losses[-50:]), **examine(network, cache)}
+
+
+def _batch(size: int, drawn: _Pool, painted: _Pool, source: torch.Generator, step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor], float]:
+    """Pictures B 3 H W float [-1, 1], the right answers, and how far their colours have drifted."""
+    spoiled, clean = int(size * NONE_SHARE), int(size * CLEAN_SHARE)
+    bad_painted, good_painted = round(spoiled * PAINTED_SHARE), round((size - spoiled) * PAINTED_SHARE)
+
+    def some(pictures_N3HW: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        index = torch.randint(len(pictures_N3HW), (count,), generator=source)
+        return to_float(pictures_N3HW[index]), index
+
+    # pictures of nothing
+    name = TAUGHT[int(torch.randint(len(TAUGHT), (1,), generator=source))]
+    first, index = some(drawn.good_N3HW, spoiled - bad_painted)
+    if name == "shapes":
+        bad = some(drawn.bad_N3HW, spoiled - bad_painted)[0]
+    else:
+        bad = SPOILERS[name](first, to_float(drawn.good_N3HW[_others(drawn.answers["concept"], index, source)]), source)
+
+    # pictures of something
+    good, index = some(drawn.good_N3HW, size - spoiled - good_painted)
+    repainted, second = some(painted.good_N3HW, good_painted)
+    nothing = {question: torch.full((spoiled,), _NONE if question == "concept" else -100) for question in ANSWERS}
+    target = {q: torch.cat([nothing[q], drawn.answers[q][index], painted.answers[q][second]]) for q in ANSWERS}
+
+    # weathered, but for a share
+    drift = float(step % 2) * float(torch.rand(1, generator=source))
+    x = torch.cat([bad, some(painted.bad_N3HW, bad_painted)[0], good, repainted])
+    weathered = torch.randperm(len(x), generator=source)[clean:]
+    x[weathered] = _weathered(x[weathered], source, drift)
+    return x.to(memory_format=torch.channels_last), target, drift
+
+
+@torch.no_grad()
+def calibrate(network: Network, cache: Path) -> float:
+    """Lower the score of 'none' until the worst kind of spoiled picture, of training seeds, is told only CALIBRATED of the time; by how much.
+
+    A network that is sure of 'none' where a person still sees the thing is as wrong as one that is never sure.
+    """
+    items = world_pictures(list(CONCEPTS.values()), 12, "recogniser")
+    x, concepts, source = to_float(draw(items, cache)), truth(items)["concept"], loop.seed_of(0, 0)
+    others = _others(concepts, torch.arange(len(concepts)), source)
+    margins: list[torch.Tensor] = []
+    for spoil in SPOILERS.values():
+        logits = network(spoil(x, x[others], source))["concept"]
+        named = logits.clone()
+        named[:, _NONE] = -torch.inf
+        margins.append(logits[:, _NONE] - named.amax(1))
+    lift = max(0.0, min(float(margin.quantile(1 - CALIBRATED)) for margin in margins))
+    network.heads["concept"].bias[_NONE] -= lift  # type: ignore[operator]
+    return lift
 
 
 @torch.no_grad()
