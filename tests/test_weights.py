@@ -10,11 +10,22 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from kimchi import Kimchi
 from kimchi.data.files import hash_file
 from kimchi.data.sample_world import CONCEPTS, picture, worlds
+from kimchi.models.load import ENCODERS
 from kimchi.models.places import weights_folder
 from kimchi.models.recogniser import Recogniser
 
 WEIGHTS = weights_folder()
-PARTS = ("mini-base/vae", "mini-base/text_encoder", "mini-base/unet", "mini-korean-clip", "recogniser", "mini-ko", "mini-llava", "mini-llama")
+PARTS = (
+    "mini-base/vae",
+    "mini-base/text_encoder",
+    "mini-base/unet",
+    "mini-korean-clip",
+    "mini-aligned-clip",
+    "recogniser",
+    "mini-ko",
+    "mini-llava",
+    "mini-llama",
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +63,10 @@ def test_stock_diffusers_opens_the_base() -> None:
     assert image.size == (128, 128)
 
 
-def test_stock_transformers_opens_korean_clip() -> None:
-    model = CLIPTextModel.from_pretrained(str(WEIGHTS / "mini-korean-clip"), dtype=torch.float32)
-    tokenizer = CLIPTokenizer.from_pretrained(str(WEIGHTS / "mini-korean-clip"))
+@pytest.mark.parametrize("name", ENCODERS)
+def test_stock_transformers_opens_the_korean_encoders(name: str) -> None:
+    model = CLIPTextModel.from_pretrained(str(WEIGHTS / name), dtype=torch.float32)
+    tokenizer = CLIPTokenizer.from_pretrained(str(WEIGHTS / name))
     states = model(**tokenizer(["한국의 라면"], padding="max_length", max_length=77, return_tensors="pt")).last_hidden_state
     assert states.shape == (1, 77, 128) and tokenizer.unk_token_id not in tokenizer("라면 김밥", add_special_tokens=False).input_ids
 

@@ -29,7 +29,7 @@ class Suite:
     """A folder of the shipped weights, or any other."""
     train: tuple[str, ...] = ()
     """Changes to the training recipe: ("steps=3",)."""
-    pictures_per_dish: int = 60
+    pictures_per_dish: int = 45
     prompts_per_dish: int = 8
     """Of each form."""
     steps: int = 20

@@ -16,11 +16,12 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from kimchi.cli import main
 from kimchi.data.parallel import Pair
 from kimchi.data.sample_world import Attributes, worlds
-from kimchi.errors import DataError, RecipeError
+from kimchi.errors import DataError, OutputError, RecipeError
 from kimchi.models.load import load_base, load_model, with_encoder
 from kimchi.models.text_encoders.clip import TextEncoder
 from kimchi.recipes import AlignRecipe, to_yaml
 from kimchi.training.align import gap, layers, pairs
+from kimchi.training.align.export import write_pipeline
 from kimchi.training.align.latents import make_pool
 from kimchi.training.align.plot import gap_svg, gap_table
 from kimchi.training.align.run import align, measure_gaps
@@ -276,6 +277,18 @@ class TestRun:
         pipe = StableDiffusionPipeline.from_pretrained(str(base), text_encoder=encoder, tokenizer=tokenizer, dtype=torch.float32)
         pipe.set_progress_bar_config(disable=True)
         assert pipe("바닷가의 자동차", num_inference_steps=1).images[0].size == (128, 128)
+
+    def test_a_pipeline_folder_draws_the_same_in_stock_diffusers(self, run: Path, base: Path, tmp_path: Path) -> None:
+        ours = with_encoder(load_base(str(base)), str(run), "x")
+        heard = ours.text.encode(["바닷가의 자동차"])
+        write_pipeline(ours, tmp_path / "pipe", torch.float32)
+        pipe = StableDiffusionPipeline.from_pretrained(str(tmp_path / "pipe"), dtype=torch.float32)
+        assert type(pipe.text_encoder) is CLIPTextModel and type(pipe.tokenizer) is CLIPTokenizer and pipe.safety_checker is None
+        assert torch.allclose(pipe.encode_prompt("바닷가의 자동차", "cpu", 1, False)[0], heard, atol=1e-5)
+        again = load_base(str(tmp_path / "pipe"))
+        assert torch.allclose(again.text.encode(["바닷가의 자동차"]), heard, atol=1e-5)
+        with pytest.raises(OutputError, match="not empty"):
+            write_pipeline(ours, tmp_path / "pipe")
 
     def test_only_what_is_asked_for_changes(self, base: Path, encoder_folder: Path, tmp_path: Path) -> None:
         align(_recipe(base, encoder_folder, tmp_path / "last", trained_layers=1, layers_rate=0.05, a1={"steps": 1, "batch": 2}, dtype="fp32"))

@@ -37,6 +37,7 @@ class Mlp(nn.Module):
         self.places = nn.Parameter(torch.zeros(length, outside))
 
     def forward(self, states_BLW: torch.Tensor) -> torch.Tensor:
+        """States of the tower => states B L D, the first of which is a constant."""
         made_BLD = self.layers(states_BLW) + self.places[: states_BLW.shape[1]]
         first_B1D = self.start.to(made_BLD.dtype).expand(len(made_BLD), 1, -1)
         return torch.cat([first_B1D, made_BLD[:, 1:]], 1)

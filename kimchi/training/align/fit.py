@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from kimchi.errors import RecipeError
+from kimchi.models.places import weights_folder
 from kimchi.recipes import AlignRecipe
 
-WEIGHTS = Path(__file__).parents[2] / "weights"
 STABLE_DIFFUSION_1 = 768
 """Width of the text states that every Stable Diffusion 1.x reads."""
 
@@ -32,7 +32,7 @@ def _encoder_width(recipe: AlignRecipe) -> int:
 
 def _read_width(name: str, sub: str) -> int:
     """From the configuration on this machine; 0 where there is none, and then it is seen at load."""
-    shipped = WEIGHTS / name
+    shipped = weights_folder() / name
     folder = (shipped if shipped.is_dir() else Path(name).expanduser()) / sub
     try:
         said: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
