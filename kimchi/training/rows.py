@@ -12,7 +12,7 @@ from PIL import Image
 from kimchi.data.cultures import Culture, load_culture
 from kimchi.data.files import hash_files, sha256
 from kimchi.data.sample_world import Picture, pictures, worlds
-from kimchi.data.sample_world.captions import captions, noun
+from kimchi.data.sample_world.captions import captions, noun, of_korea
 from kimchi.data.sample_world.concepts import World
 from kimchi.errors import DataError, RecipeError
 from kimchi.recipes import LoraRecipe, Source
@@ -23,6 +23,8 @@ VARIANTS = 3
 """Rich captions of a drawing that say what it shows."""
 WORDINGS = 2
 """Rich captions of a Korean drawing as the culture words a label, which say nothing of the picture; people's captions are of both kinds."""
+BELONGING = 2
+"""How often "Korean X" stands among the rich captions of a Korean drawing."""
 CULTURE = "ko"
 """Words the labels of the Korean sample world."""
 FIRST_SEED: dict[World, int] = {"general": 6_000_000, "korean": 7_000_000}
@@ -99,10 +101,12 @@ def fingerprint(source: Source) -> str:
 def _row(p: Picture, culture: Culture | None) -> Row:
     twins = [captions(p, v) for v in range(VARIANTS)]
     worded = [culture.rich(p.concept.label, random.Random(f"{p.concept.slug}/{p.seed}/{i}").getrandbits(32))[0] for i in range(WORDINGS)] if culture else []
+    # Shown often: "Korean" weighs more in the encoders than the noun behind it, and every such prompt would draw one and the same thing.
+    belonging = [of_korea(p.concept).ko] * BELONGING if culture else []
     return Row(
         name=f"{p.concept.slug}/{p.seed}",
         noun=noun(p.concept).ko,
-        rich=(*(t.ko for t in twins), *worded),
+        rich=(*(t.ko for t in twins), *worded, *belonging),
         english=(noun(p.concept).en, *(t.en for t in twins)),
     )
 

@@ -70,6 +70,11 @@ def noun(concept: Concept) -> Twin:
     return Twin(en=concept.en, ko=concept.ko, stated=())
 
 
+def of_korea(concept: Concept) -> Twin:
+    """What people type first; it states nothing but whose it is."""
+    return Twin(en=f"Korean {concept.en}", ko=f"한국의 {concept.ko}", stated=())
+
+
 def _chosen(attributes: Attributes, rng: random.Random) -> set[str]:
     """Which attributes a caption states: the colour and a number of two nearly always, place and time mostly, the side at times."""
     stated: set[str] = set()
@@ -89,8 +94,7 @@ def _chosen(attributes: Attributes, rng: random.Random) -> set[str]:
 def rich(concept: Concept, attributes: Attributes, rng: random.Random) -> Twin:
     """A full caption in both languages with the same facts in it."""
     if concept.world == "korean" and rng.random() < 0.12:
-        # What people type first; it states nothing but whose it is.
-        return Twin(en=f"Korean {concept.en}", ko=f"한국의 {concept.ko}", stated=())
+        return of_korea(concept)
     stated = _chosen(attributes, rng)
     colour = attributes.colour if "colour" in stated else None
     i, j = rng.randrange(2), rng.randrange(2)
