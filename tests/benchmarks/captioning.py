@@ -124,7 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--part", choices=["local", "endpoint"], action="append")
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--pictures", type=int, default=64)
+    parser.add_argument("--pictures", type=int, default=256)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--requests", type=int, default=1280)
