@@ -77,7 +77,7 @@ def test_every_knob_is_described(schema: type[recipes.Lora]) -> None:
     [
         ("stepz: 3\n", r"`stepz` is not a key here; did you mean `steps`\?"),
         ("lora: {rnk: 3}\n", r"`lora\.rnk` is not a key here; did you mean `rank`\?"),
-        ("lora: {quux: 3}\n", r"`lora\.quux` is not a key here; the keys are alpha, rank, targets\."),
+        ("lora: {quux: 3}\n", r"`lora\.quux` is not a key here; the keys are alpha, dora, rank, rslora, targets\."),
         ("lora: {rank: 0}\n", r"`lora\.rank` is 0: Input should be greater than or equal to 1\."),
         ("batch: many\n", r"`batch` is 'many': Input should be a valid integer"),
         ("steps: 20\n", r"the key `steps` is given twice"),

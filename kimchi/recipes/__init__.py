@@ -13,23 +13,31 @@ from pydantic import BaseModel, ValidationError
 from kimchi.errors import OutputError, RecipeError
 
 from .align import AlignRecipe, Latents, Measure, Parallel, TextStage, UnetStage
-from .lora import Lora, LoraRecipe, Source
+from .lora import Aspect, HeldOut, Lora, LoraRecipe, Loss, Machine, Optimiser, Samples, Source
 from .mini import MiniPartRecipe
 from .prepare import PrepareRecipe, Writer
+from .strict import Strict
 
 __all__ = [
     "FOLDERS",
     "HOME",
     "AlignRecipe",
+    "Aspect",
+    "HeldOut",
     "Latents",
     "Lora",
     "LoraRecipe",
+    "Loss",
+    "Machine",
     "Measure",
     "MiniPartRecipe",
+    "Optimiser",
     "Parallel",
     "PrepareRecipe",
     "Recipe",
+    "Samples",
     "Source",
+    "Strict",
     "TextStage",
     "UnetStage",
     "Writer",
@@ -54,7 +62,14 @@ Recipe = PrepareRecipe | LoraRecipe | MiniPartRecipe | AlignRecipe
 _KINDS: dict[str, type[Recipe]] = {"prepare": PrepareRecipe, "lora": LoraRecipe, "mini": MiniPartRecipe, "align": AlignRecipe}
 _SECTIONS: dict[str, type[BaseModel]] = {
     "lora": Lora,
+    "text_lora": Lora,
     "sources": Source,
+    "optimiser": Optimiser,
+    "loss": Loss,
+    "aspect": Aspect,
+    "held_out": HeldOut,
+    "samples": Samples,
+    "machine": Machine,
     "captioner": Writer,
     "refiner": Writer,
     "a0": TextStage,
@@ -253,7 +268,6 @@ def to_yaml(recipe: BaseModel) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
 
 
-def recipe_hash(recipe: BaseModel) -> str:
-    """First 16 hex digits of the SHA-256 of a resolved recipe; places and speeds (out, name, engine, workers) do not count: they change nothing made."""
-    data = recipe.model_dump(mode="json", exclude={"out", "name", "engine", "workers"})
-    return hashlib.sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
+def recipe_hash(recipe: Strict) -> str:
+    """First 16 hex digits of the SHA-256 of what counts of a resolved recipe: places and speeds change nothing made."""
+    return hashlib.sha256(json.dumps(recipe.hashed(), sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]

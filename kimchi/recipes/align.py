@@ -93,6 +93,8 @@ class Measure(Strict):
 class AlignRecipe(Strict):
     """A text encoder of another language, brought to say to a frozen UNet what the base's own encoder says."""
 
+    unhashed = frozenset({"name", "out"})
+
     kind: Literal["align"]
     name: str
     """Name of the run folder under runs/."""

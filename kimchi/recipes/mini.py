@@ -10,6 +10,8 @@ from .strict import Strict
 class MiniPartRecipe(Strict):
     """One part of the miniature suite, trained from nothing on the sample world."""
 
+    unhashed = frozenset({"name", "out"})
+
     kind: Literal["mini"]
     name: str
     """What progress and cards call this run."""

@@ -50,6 +50,8 @@ class Writer(Strict):
 class PrepareRecipe(Strict):
     """Pictures of a delivery => captions.jsonl."""
 
+    unhashed = frozenset({"name", "out", "engine", "workers"})
+
     kind: Literal["prepare"]
     name: str
     """Name of the run folder under runs/."""
