@@ -14,7 +14,18 @@ from pathlib import Path
 
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the miniature suite lies in the package."""
-SUITE = ("mini-base/vae", "mini-base/text_encoder", "mini-base/unet", "mini-korean-clip", "mini-ko", "recogniser")
+SUITE = (
+    "mini-base/vae",
+    "mini-base/text_encoder",
+    "mini-base/unet",
+    "mini-korean-clip",
+    "mini-aligned-clip",
+    "mini-ko",
+    "recogniser",
+    "mini-llava",
+    "mini-llama",
+)
+"""Its parts: every folder there that holds a card."""
 PACKAGES = ("torch", "diffusers", "transformers", "peft", "accelerate", "datasets", "open_clip_torch", "resvg_py", "pydantic", "typer", "rich")
 _GIB = 2**30
 # Fonts that macOS and Windows ship, for machines without fontconfig.

@@ -10,22 +10,12 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from kimchi import Kimchi
 from kimchi.data.files import hash_file
 from kimchi.data.sample_world import CONCEPTS, picture, worlds
+from kimchi.doctor import SUITE
 from kimchi.models.load import ENCODERS
 from kimchi.models.places import weights_folder
 from kimchi.models.recogniser import Recogniser
 
 WEIGHTS = weights_folder()
-PARTS = (
-    "mini-base/vae",
-    "mini-base/text_encoder",
-    "mini-base/unet",
-    "mini-korean-clip",
-    "mini-aligned-clip",
-    "recogniser",
-    "mini-ko",
-    "mini-llava",
-    "mini-llama",
-)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +28,11 @@ def recogniser() -> Recogniser:
     return Recogniser.load(WEIGHTS / "recogniser")
 
 
-@pytest.mark.parametrize("part", PARTS)
+def test_doctor_looks_at_every_part() -> None:
+    assert {card.parent.relative_to(WEIGHTS).as_posix() for card in WEIGHTS.rglob("card.json")} == set(SUITE)
+
+
+@pytest.mark.parametrize("part", SUITE)
 def test_every_part_has_a_card_that_says_how_it_was_made(part: str) -> None:
     card = json.loads((WEIGHTS / part / "card.json").read_text(encoding="utf-8"))
     assert card["miniature"] is True

@@ -1,4 +1,5 @@
-"""`kimchi plan`: what a run will read, need and cost, before it is started. Reads directories and answers; loads no weights unless asked to measure."""
+"""`kimchi plan` for captioning: what a run will read, need and cost, before it is started. Reads directories and answers; loads no weights unless
+asked to measure. Training has a plan of its own, kimchi/training/plan."""
 
 import json
 import time
@@ -20,7 +21,7 @@ from kimchi.pipelines.engines import engine, local
 from kimchi.pipelines.refiners import Request, refiner
 from kimchi.pipelines.run import ANSWERS, RECORDS
 from kimchi.pipelines.writing import Writers, draft_key, request_of, settled
-from kimchi.recipes import AlignRecipe, LoraRecipe, MiniPartRecipe, PrepareRecipe, Recipe, Writer
+from kimchi.recipes import PrepareRecipe, Writer
 from kimchi.records import ImageRecord
 
 SAMPLES, MEASURED = 64, 8
@@ -98,47 +99,36 @@ class PreparePlan:
     """What stands in the way, or was not known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingPlan:
-    """What is known of a training run."""
-
-    kind: str
-    steps: int
-    """Optimiser steps, of all stages."""
-    batch: int
-    """Samples a step, of the widest stage."""
-    samples: int
-    """Seen in all, with repetition."""
-    pictures: int | None
-    """Different ones; None where a source is missing or is no list of pictures."""
-    notes: tuple[str, ...]
-
-
-Plan = PreparePlan | TrainingPlan
-
-
-def plan(recipe: Recipe, *, measure: bool = False) -> Plan:
+def plan(recipe: PrepareRecipe, *, measure: bool = False) -> PreparePlan:
     """What a recipe's run will read, need and cost.
 
     Args:
-        measure: for kind prepare, let its own models write for a few pictures of the delivery, here and now.
+        measure: let its own models write for a few pictures of the delivery, here and now.
 
     Raises:
         RecipeError: an unknown reader, culture or part.
         DataError: the delivery cannot be opened, or holds nothing to measure with.
     """
-    return _prepare_plan(recipe, measure) if isinstance(recipe, PrepareRecipe) else _training_plan(recipe)
+    folder, culture = Path(recipe.out or f"runs/{recipe.name}").expanduser(), load_culture(recipe.culture)
+    notes: list[str] = []
+    read = (folder / RECORDS).is_file()
+    pictures = sum(1 for _ in _records(folder)) if read else reader(recipe.reader).count(Path(recipe.source).expanduser())
+    asks = _still_asked(recipe, culture, folder, pictures, notes) if read else (pictures, pictures)
+    samples = list(islice((record for record in _records(folder) if record.labels), SAMPLES)) if read else []
+    described, worded = _captioner_plan(recipe, asks[0], notes), _refiner_plan(recipe, culture, samples, asks[1])
+    speeds = _speeds("captioner", described) + _speeds("refiner", worded)
+    if measure:
+        speeds += _measured(recipe, culture, samples, described, worded)
+    return PreparePlan(
+        kind="prepare", pictures=pictures, counted=RECORDS if read else "the delivery's directories",
+        captioner=described, refiner=worded, speeds=speeds, notes=tuple(notes),
+    )  # fmt: skip
 
 
-def describe(found: Plan) -> list[str]:
+def describe(found: PreparePlan) -> list[str]:
     """A plan as lines of text."""
-    if isinstance(found, TrainingPlan):
-        seen = "not known" if found.pictures is None else f"{found.pictures:,}"
-        lines = [f"{found.steps:,} steps, batches of {found.batch}: {found.samples:,} samples from {seen} pictures"]
-    else:
-        lines = [f"{found.pictures:,} pictures, by {found.counted}", *_told_of("captioner", found.captioner), *_told_of("refiner", found.refiner)]
-        lines += [_told_of_speed(speed) for speed in found.speeds]
-    return [*lines, *(f"note: {note}" for note in found.notes)]
+    lines = [f"{found.pictures:,} pictures, by {found.counted}", *_told_of("captioner", found.captioner), *_told_of("refiner", found.refiner)]
+    return [*lines, *(_told_of_speed(speed) for speed in found.speeds), *(f"note: {note}" for note in found.notes)]
 
 
 def _told_of(stage: str, of: PartPlan) -> Iterator[str]:
@@ -160,23 +150,6 @@ def _told_of_speed(speed: Speed) -> str:
     if speed.per_second is None:
         return f"  {speed.stage}, {speed.setup}: not measured; measure with: {speed.source}"
     return f"  {speed.stage}, {speed.setup}: {speed.per_second:,.1f} a second, {speed.hours or 0:,.2f} hours ({speed.source})"
-
-
-def _prepare_plan(recipe: PrepareRecipe, measure: bool) -> PreparePlan:
-    folder, culture = Path(recipe.out or f"runs/{recipe.name}").expanduser(), load_culture(recipe.culture)
-    notes: list[str] = []
-    read = (folder / RECORDS).is_file()
-    pictures = sum(1 for _ in _records(folder)) if read else reader(recipe.reader).count(Path(recipe.source).expanduser())
-    asks = _still_asked(recipe, culture, folder, pictures, notes) if read else (pictures, pictures)
-    samples = list(islice((record for record in _records(folder) if record.labels), SAMPLES)) if read else []
-    described, worded = _captioner_plan(recipe, asks[0], notes), _refiner_plan(recipe, culture, samples, asks[1])
-    speeds = _speeds("captioner", described) + _speeds("refiner", worded)
-    if measure:
-        speeds += _measured(recipe, culture, samples, described, worded)
-    return PreparePlan(
-        kind="prepare", pictures=pictures, counted=RECORDS if read else "the delivery's directories",
-        captioner=described, refiner=worded, speeds=speeds, notes=tuple(notes),
-    )  # fmt: skip
 
 
 def _records(folder: Path) -> Iterator[ImageRecord]:
@@ -353,35 +326,3 @@ def _rate(work: Callable[[int], Iterator[Any]], count: int) -> float:
     seconds(1)
     alone = seconds(1)
     return (count - 1) / max(1e-6, seconds(count) - alone)
-
-
-def _training_plan(recipe: LoraRecipe | AlignRecipe | MiniPartRecipe) -> TrainingPlan:
-    notes = ["time and memory are not foreseen yet; the recipe's header says what it cost when it was last run."]
-    if isinstance(recipe, LoraRecipe):
-        pictures = [_pictures(source.captions, source.split, source.per_concept, notes) for source in recipe.sources]
-        return _training("lora", [(recipe.steps, recipe.batch)], pictures, notes)
-    if isinstance(recipe, AlignRecipe):
-        latents = None if recipe.latents.source == "teacher" else recipe.latents.count
-        return _training("align", [(recipe.a0.steps, recipe.a0.batch), (recipe.a1.steps, recipe.a1.batch)], [latents], notes)
-    return _training(recipe.kind, [(recipe.steps, recipe.batch)], [None], notes)
-
-
-def _training(kind: str, stages: list[tuple[int, int]], pictures: list[int | None], notes: list[str]) -> TrainingPlan:
-    known = [count for count in pictures if count is not None]
-    return TrainingPlan(
-        kind=kind, steps=sum(steps for steps, _ in stages), batch=max(batch for _, batch in stages),
-        samples=sum(steps * batch for steps, batch in stages), pictures=sum(known) if len(known) == len(pictures) else None, notes=tuple(notes),
-    )  # fmt: skip
-
-
-def _pictures(captions: str, split: str, per_concept: int, notes: list[str]) -> int | None:
-    if captions.startswith("sample-world:"):
-        from kimchi.data.sample_world import CONCEPTS
-
-        return per_concept * sum(concept.world == captions.partition(":")[2] for concept in CONCEPTS.values())
-    try:
-        with Path(captions).expanduser().open("rb") as file:
-            return sum(json.loads(line).get("split", "train") == split for line in file if line.strip())
-    except (OSError, ValueError) as error:
-        notes.append(f"{captions}: its pictures were not counted ({error}). `kimchi prepare` writes such files.")
-        return None

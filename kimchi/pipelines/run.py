@@ -237,11 +237,11 @@ def _drafts(w: Writers, folder: Path) -> Iterator[Draft]:
 def _captioned(w: Writers, record: ImageRecord, corrections: dict[str, Correction], group: str, inputs: dict[str, str]) -> CaptionedRecord | DroppedRecord:
     correction = corrections.get(record.id)
     if correction and correction.drop:
-        return DroppedRecord(path=record.path, reason=f"dropped by a person{f': {correction.note}' if correction.note else '.'}", labels=record.labels)
+        return DroppedRecord(path=record.path, reason=_ended(f"dropped by a person{f': {correction.note}' if correction.note else ''}"), labels=record.labels)
     if correction and correction.caption_ko:
         return _made(w, record, correction.caption_ko, correction.caption_en, _stamp(MadeBy(part="person"), inputs), group)
     if record.id in w.errors:
-        return DroppedRecord(path=record.path, reason=f"no answer: {w.errors[record.id]} Run the same command again.", labels=record.labels)
+        return DroppedRecord(path=record.path, reason=f"{_ended(f'no answer: {w.errors[record.id]}')} Run the same command again.", labels=record.labels)
     found = settled(w, record)
     if isinstance(found, Caption):
         if found.tries > 1:
@@ -249,6 +249,12 @@ def _captioned(w: Writers, record: ImageRecord, corrections: dict[str, Correctio
         return _made(w, record, found.text, found.en, _stamp(w.engine.refiner if found.tries else MadeBy(part="source"), inputs), group)
     reason = "no answer. Run the same command again." if isinstance(found, Request) else found.reason
     return DroppedRecord(path=record.path, reason=reason, labels=record.labels)
+
+
+def _ended(text: str) -> str:
+    """A sentence with its full stop: models, servers and people leave it out."""
+    text = text.strip()
+    return text if text.endswith((".", "!", "?", "…", "。")) else f"{text}."
 
 
 def _made(w: Writers, record: ImageRecord, text: str, en: str, made_by: MadeBy, group: str) -> CaptionedRecord:
@@ -274,7 +280,7 @@ def _nothing(folder: Path, source: Path) -> None:
     _remove(folder / CAPTIONS)
     reasons = Counter(record.reason for record in itertools.islice(read_records(folder / DROPPED, DroppedRecord), 10_000))
     mostly = f", mostly: {reasons.most_common(1)[0][0]}" if reasons else ""
-    raise DataError(f"{source}: nothing in it can be used{mostly} See {folder / DROPPED}, which gives every reason.")
+    raise DataError(f"{_ended(f'{source}: nothing in it can be used{mostly}')} See {folder / DROPPED}, which gives every reason.")
 
 
 def _remove(path: Path) -> None:

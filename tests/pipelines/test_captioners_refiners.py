@@ -1,9 +1,6 @@
 """The contract of both families: whatever is named in a recipe answers each question once, soon, and says how."""
 
-import http.server
-import json
-import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,38 +16,6 @@ from kimchi.pipelines.refiners.llama import Refiner, bare
 from kimchi.recipes import PrepareRecipe, Writer, list_recipes, load_recipe
 
 CAPTIONERS, REFINERS = parts.names("kimchi.pipelines.captioners"), parts.names("kimchi.pipelines.refiners")
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Says what the class was told to say, as vLLM would."""
-
-    protocol_version, disable_nagle_algorithm = "HTTP/1.1", True
-    says: str = ""
-    asked: list[Any]
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.asked.append(body)
-        content = json.dumps({"choices": [{"message": {"role": "assistant", "content": self.says}}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None: ...
-
-
-@pytest.fixture
-def server() -> Generator[tuple[type[Handler], str]]:
-    handler = type("Told", (Handler,), {"says": "흰 접시에 담긴 갓김치\n", "asked": []})
-    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    listening.daemon_threads = True
-    thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
-    thread.start()
-    yield handler, f"http://127.0.0.1:{listening.server_address[1]}/v1"
-    listening.shutdown()
-    listening.server_close()
-    thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -73,29 +38,29 @@ def requests(count: int, **settings: Any) -> Iterator[Request]:
 
 
 @pytest.mark.parametrize("part", CAPTIONERS)
-def test_a_captioner_describes_every_picture(part: str, server: tuple[type[Handler], str]) -> None:
-    made = captioner(writer(part, server[1]))
+def test_a_captioner_describes_every_picture(part: str, server: Any) -> None:
+    made = captioner(writer(part, server.address))
     assert isinstance(made.looks, bool) and isinstance(made.identity, str)
-    assert made.made_by.part and made.made_by == captioner(writer(part, server[1])).made_by
+    assert made.made_by.part and made.made_by == captioner(writer(part, server.address)).made_by
     answers = list(made.describe(seen(9)))
     assert sorted(answer.key for answer in answers) == [picture.key for picture in seen(9)]
     assert all(answer.text == answer.text.strip() and not (answer.text and answer.error) for answer in answers)
 
 
 @pytest.mark.parametrize("part", REFINERS)
-def test_a_refiner_words_every_request(part: str, server: tuple[type[Handler], str], culture: Culture) -> None:
-    made = refiner(writer(part, server[1]), culture)
+def test_a_refiner_words_every_request(part: str, server: Any, culture: Culture) -> None:
+    made = refiner(writer(part, server.address), culture)
     assert isinstance(made.identity, str)
-    assert made.made_by.part and made.made_by == refiner(writer(part, server[1]), culture).made_by
+    assert made.made_by.part and made.made_by == refiner(writer(part, server.address), culture).made_by
     answers = list(made.refine(requests(9)))
     assert sorted(answer.key for answer in answers) == [request.key for request in requests(9)]
     assert all(answer.text == answer.text.strip() and bool(answer.text) != bool(answer.error) for answer in answers)
 
 
 @pytest.mark.parametrize("part", [*(f"captioner {name}" for name in CAPTIONERS), *(f"refiner {name}" for name in REFINERS)])
-def test_little_is_held_back_and_nothing_is_asked_before_it_is_wanted(part: str, server: tuple[type[Handler], str], culture: Culture) -> None:
+def test_little_is_held_back_and_nothing_is_asked_before_it_is_wanted(part: str, server: Any, culture: Culture) -> None:
     family, name = part.split()
-    section, pulled, most = writer(name, server[1]), 0, 0
+    section, pulled, most = writer(name, server.address), 0, 0
 
     def counted(source: Iterator[Any]) -> Iterator[Any]:
         nonlocal pulled
@@ -111,14 +76,14 @@ def test_little_is_held_back_and_nothing_is_asked_before_it_is_wanted(part: str,
 
 
 @pytest.mark.parametrize("changed", [{"model": "other/model"}, {"max_new_tokens": 7}, {"temperature": 0.5}, {"prompt": "translate_en"}])
-def test_what_an_answer_depends_on_is_said(changed: dict[str, Any], server: tuple[type[Handler], str], culture: Culture) -> None:
+def test_what_an_answer_depends_on_is_said(changed: dict[str, Any], server: Any, culture: Culture) -> None:
     for make in (captioner, lambda section: refiner(section, culture)):
         part = "llava" if make is captioner else "llama"
-        one, other = make(writer(part, server[1])), make(writer(part, server[1], **changed))
+        one, other = make(writer(part, server.address)), make(writer(part, server.address, **changed))
         assert (one.made_by, one.identity) != (other.made_by, other.identity)
-        same = make(writer(part, server[1], batch=5, concurrency=7, timeout_s=9, attempts=3, seed=4, key_env="OTHER"))
+        same = make(writer(part, server.address, batch=5, concurrency=7, timeout_s=9, attempts=3, seed=4, key_env="OTHER"))
         assert (one.made_by, one.identity) == (same.made_by, same.identity), "what changes no answer redoes none"
-        drawn = [make(writer(part, server[1], temperature=0.5, seed=seed)).identity for seed in (1, 2)]
+        drawn = [make(writer(part, server.address, temperature=0.5, seed=seed)).identity for seed in (1, 2)]
         assert drawn[0] != drawn[1]
 
 
@@ -167,15 +132,15 @@ def test_a_prompt_that_says_nothing_takes_nothing_off() -> None:
     assert bare('설명: "갓김치"', load_prompt("mini_refine_ko")) == '설명: "갓김치"'
 
 
-def test_an_answer_of_quotation_marks_alone_is_an_error(server: tuple[type[Handler], str], culture: Culture) -> None:
-    server[0].says = "설명:"
-    answers = list(refiner(writer("llama", server[1], prompt="refine_ko"), culture).refine(requests(2)))
+def test_an_answer_of_quotation_marks_alone_is_an_error(server: Any, culture: Culture) -> None:
+    server.says = lambda messages: "설명:"
+    answers = list(refiner(writer("llama", server.address, prompt="refine_ko"), culture).refine(requests(2)))
     assert all(answer.error and not answer.text for answer in answers)
 
 
-def test_what_is_sent_is_the_prompt(server: tuple[type[Handler], str]) -> None:
-    list(captioner(writer("llava", server[1], prompt="describe_en")).describe(seen(1)))
-    picture, words = server[0].asked[0]["messages"][-1]["content"]
+def test_what_is_sent_is_the_prompt(server: Any) -> None:
+    list(captioner(writer("llava", server.address, prompt="describe_en")).describe(seen(1)))
+    picture, words = server.asked[0][-1]["content"]
     assert picture["type"] == "image_url" and words["text"] == load_prompt("describe_en").sections["user"]
 
 
@@ -195,6 +160,7 @@ def test_shipped_recipes_name_what_there_is() -> None:
         for section in (recipe.captioner, recipe.refiner):
             assert not section.prompt or load_prompt(section.prompt).sections["user"]
             assert not section.data_may_leave and not section.endpoint, "a shipped recipe sends nothing anywhere"
+        assert (recipe.text_encoder == "mini-korean-clip") == (recipe.captioner.model in ("", "mini")), "counted as the encoder of that size reads"
 
 
 def test_a_part_that_is_not_there_is_told(culture: Culture) -> None:

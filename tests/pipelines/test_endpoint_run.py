@@ -1,11 +1,8 @@
 """The two AIHub commands of the README, run whole: true layouts in, a server that speaks as vLLM does, captions out."""
 
-import http.server
 import json
 import re
-import threading
 import zipfile
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -13,52 +10,24 @@ import pytest
 
 from kimchi.data.jsonl import read_records
 from kimchi.data.sample_world import CONCEPTS, picture
-from kimchi.data.sample_world.delivery import write_delivery
 from kimchi.pipelines.run import prepare
-from kimchi.recipes import load_recipe
+from kimchi.recipes import PrepareRecipe, load_recipe
 from kimchi.records import CaptionedRecord, Draft, DroppedRecord
 
 PLACE = "첨성대"
 
 
-class Talks(http.server.BaseHTTPRequestHandler):
+def says(messages: list[Any]) -> str:
     """Describes pictures, names a look-alike at the first try, and does better when it is told why."""
-
-    protocol_version, disable_nagle_algorithm = "HTTP/1.1", True
-    asked: list[Any]
-
-    def do_POST(self) -> None:
-        messages = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"]
-        self.asked.append(messages)
-        content = json.dumps({"choices": [{"message": {"role": "assistant", "content": self._answer(messages)}}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _answer(self, messages: list[Any]) -> str:
-        if "image_url" in json.dumps(messages):
-            return "A round thing in daylight."
-        first = next(m["content"] for m in messages if m["role"] == "user")
-        noun = re.findall(r"이름: (.*)", first)[0]
-        if len(messages) <= 2:
-            return f"{noun}, 기모노를 닮은 모습"
-        return f"{noun}, 낮에 본 둥근 모습"
-
-    def log_message(self, format: str, *args: Any) -> None: ...
+    if "image_url" in json.dumps(messages):
+        return "A round thing in daylight."
+    noun = _noun(messages)
+    return f"{noun}, 기모노를 닮은 모습" if len(messages) <= 2 else f"{noun}, 낮에 본 둥근 모습"
 
 
-@pytest.fixture
-def server() -> Generator[tuple[type[Talks], str]]:
-    handler = type("Told", (Talks,), {"asked": []})
-    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    listening.daemon_threads = True
-    thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
-    thread.start()
-    yield handler, f"http://127.0.0.1:{listening.server_address[1]}/v1"
-    listening.shutdown()
-    listening.server_close()
-    thread.join()
+def _noun(messages: list[Any]) -> str:
+    first = next(m["content"] for m in messages if m["role"] == "user")
+    return re.findall(r"이름: (.*)", first)[0]
 
 
 def _landmarks(folder: Path) -> Path:
@@ -87,24 +56,40 @@ def _landmarks(folder: Path) -> Path:
     return folder
 
 
+def _job(name: str, source: Path, out: Path, address: str) -> PrepareRecipe:
+    """A shipped recipe with both models behind the endpoint. The miniature's tokens are counted, and pictures compared by hash: nothing is downloaded here."""
+    here = (f"source={source}", f"out={out}", f"captioner.endpoint={address}", f"refiner.endpoint={address}")
+    return load_recipe(name, (*here, "text_encoder=mini-korean-clip", "embedder=", "flag=[]"), kind="prepare")
+
+
+def _dropped(folder: Path) -> list[DroppedRecord]:
+    return list(read_records(folder / "captions.dropped.jsonl", DroppedRecord))
+
+
 @pytest.mark.parametrize("name", ["aihub_food", "aihub_landmarks"])
-def test_a_delivery_is_captioned_by_an_endpoint(name: str, tmp_path: Path, server: tuple[type[Talks], str]) -> None:
-    handler, address = server
-    if name == "aihub_food":
-        source = tmp_path / "kfood.zip"
-        write_delivery(source, ["ramyeon", "gimbap"], 3, seed=0)
-    else:
-        source = _landmarks(tmp_path / "d")
-    sets = (f"source={source}", f"out={tmp_path / 'run'}", f"captioner.endpoint={address}", f"refiner.endpoint={address}", "embedder=", "flag=[]")
-    job = load_recipe(name, sets, kind="prepare")
+def test_a_delivery_is_captioned_by_an_endpoint(name: str, delivery: Path, tmp_path: Path, server: Any) -> None:
+    server.says = says
+    source, count = (delivery, 12) if name == "aihub_food" else (_landmarks(tmp_path / "d"), 2)
+    job = _job(name, source, tmp_path / "run", server.address)
     outcome = prepare(job)
     kept = list(read_records(outcome.folder / "captions.jsonl", CaptionedRecord))
-    assert outcome.unanswered == 0 and len(kept) == (6 if name == "aihub_food" else 2), [
-        r.reason for r in read_records(outcome.folder / "captions.dropped.jsonl", DroppedRecord)
-    ]
+    assert outcome.unanswered == 0 and len(kept) == count, [r.reason for r in _dropped(outcome.folder)]
     assert all(r.caption_noun in r.caption_ko and "기모노" not in r.caption_ko for r in kept)
     assert {d.text_en for d in read_records(outcome.folder / "drafts.jsonl", Draft)} == {"A round thing in daylight."}
     # One question for each draft, and two for each caption: the first named a look-alike, and the model was told so.
-    assert len(handler.asked) == 3 * len(kept)
-    assert prepare(job).asked == 0 and len(handler.asked) == 3 * len(kept), "nothing is asked twice"
+    assert len(server.asked) == 3 * count
+    assert prepare(job).asked == 0 and len(server.asked) == 3 * count, "nothing is asked twice"
     assert (outcome.folder / "review.html").is_file()
+
+
+def test_what_got_no_answer_says_so_and_is_asked_again(delivery: Path, tmp_path: Path, server: Any) -> None:
+    # The prompt takes "설명:" off, and nothing is left.
+    server.says = lambda messages: "설명:" if "image_url" not in json.dumps(messages) and _noun(messages) == "김밥" else says(messages)
+    job = _job("aihub_food", delivery, tmp_path / "run", server.address)
+    outcome = prepare(job)
+    assert (outcome.kept, outcome.unanswered) == (6, 6)
+    told = [record.reason for record in _dropped(outcome.folder) if record.reason.startswith("no answer")]
+    assert told == ["no answer: the model wrote nothing. Run the same command again."] * 6
+    server.says = says
+    again = prepare(job)
+    assert (again.kept, again.unanswered, again.asked) == (12, 0, 12)

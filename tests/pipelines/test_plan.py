@@ -9,7 +9,6 @@ import pytest
 from kimchi import recipes
 from kimchi.cli import main
 from kimchi.data.jsonl import read_records
-from kimchi.data.sample_world.delivery import write_delivery
 from kimchi.models.places import weights_folder
 from kimchi.pipelines.plan import PreparePlan, TrainingPlan, describe, plan
 from kimchi.pipelines.run import prepare
@@ -18,13 +17,6 @@ from kimchi.records import CaptionedRecord
 
 MINI = {"part": "llava", "model": "mini"}
 needs_mini_llava = pytest.mark.skipif(not (weights_folder() / "mini-llava" / "model.safetensors").is_file(), reason="needs mini-llava: make mini")
-
-
-@pytest.fixture(scope="module")
-def delivery(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("delivery") / "kfood.zip"
-    write_delivery(path, ["ramyeon", "gimbap"], 6, seed=0)
-    return path
 
 
 def recipe(source: Path, out: Path, **changes: Any) -> PrepareRecipe:

@@ -214,9 +214,18 @@ def test_a_delivery_with_nothing_usable_leaves_the_reasons_and_no_captions(tmp_p
 
 @pytest.mark.parametrize("path", sorted((recipes.HOME / "pipelines").glob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_recipes_prepare_a_delivery(path: Path, delivery: Path, tmp_path: Path) -> None:
-    small = ("reader=aihub_food", "captioner=none", "refiner=template", "embedder=", "flag=[]")
+    # Without what the full-size ones fetch: models, the embedder, and the tokenizer of the encoder that will read the captions.
+    small = ("reader=aihub_food", "captioner=none", "refiner=template", "embedder=", "flag=[]", "text_encoder=mini-korean-clip")
     job = recipes.load_recipe(str(path), (f"source={delivery}", f"out={tmp_path / 'run'}", *small), kind="prepare")
     assert prepare(job).kept == 60
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [("it wrote nothing", "it wrote nothing."), ("too long.\n", "too long."), ("흐리다", "흐리다."), ("ぼやけている。", "ぼやけている。"), ("why?", "why?")],
+)
+def test_a_reason_is_a_sentence_whoever_wrote_it(said: str, sentence: str) -> None:
+    assert run._ended(said) == sentence
 
 
 def test_captions_that_came_without_a_label_stay_as_they_are(tmp_path: Path) -> None:

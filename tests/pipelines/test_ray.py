@@ -13,7 +13,6 @@ import psutil
 import pytest
 
 from kimchi.data.cultures import load_culture
-from kimchi.data.sample_world.delivery import write_delivery
 from kimchi.errors import EndpointError, ModelError, RecipeError
 from kimchi.models.places import weights_folder
 from kimchi.pipelines.answers import Answers
@@ -102,13 +101,6 @@ def cluster(parts: Path) -> Generator[ModuleType]:
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         yield ray
         ray.shutdown()
-
-
-@pytest.fixture(scope="module")
-def delivery(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("delivery") / "kfood.zip"
-    write_delivery(path, ["ramyeon", "gimbap"], 6, seed=0)
-    return path
 
 
 def recipe(source: Path, out: Path, **changes: Any) -> PrepareRecipe:

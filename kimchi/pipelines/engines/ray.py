@@ -114,10 +114,11 @@ class Engine:
         workers, share = share_out(self._ray.cluster_resources(), of, loads=bool(writes.model) and not of.endpoint)
         # The shards lie on this machine only. Readers ask for no core: the workers have them all, and would wait for questions for ever.
         here = {"ray.io/node-id": self._ray.get_runtime_context().get_node_id()}
-        read = self._ray.data.read_binary_files(shards, include_paths=True, override_num_blocks=len(shards), num_cpus=0, label_selector=here)
         with warnings.catch_warnings():
-            # Ray 2.60 tells that these two will lose this way in; without them a shard that kills its worker would be given out for ever.
+            # Ray 2.60 tells of settings of its own that will go, and that the last two below will lose this way in; without those a shard that
+            # kills its worker would be given out for ever.
             warnings.simplefilter("ignore")
+            read = self._ray.data.read_binary_files(shards, include_paths=True, override_num_blocks=len(shards), num_cpus=0, label_selector=here)
             asked = read.map_batches(
                 Worker, batch_size=1, batch_format="numpy", compute=ActorPoolStrategy(size=min(workers, len(shards))),
                 fn_constructor_kwargs=self._given_to_workers(stage, workers), max_restarts=-1, max_task_retries=RETRIES, **share,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kimchi.data.cultures import Culture
 from kimchi.models.endpoint import Endpoint
-from kimchi.models.prompts import Message, Prompt, load_prompt
+from kimchi.models.prompts import Message, bare, load_prompt
 from kimchi.pipelines.captioners import Answer
 from kimchi.pipelines.refiners import Request
 from kimchi.recipes import Writer
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from kimchi.models.llama import Checkpoint, Llama
 
 DEFAULT_MODEL = "meta-llama/Llama-3.1-8B-Instruct"
-_QUOTES = dict(zip("\"'“‘«「『", "\"'”’»」』", strict=True))
-"""Quotation marks of many languages: what opens => what closes."""
 
 
 class Refiner:
@@ -85,19 +83,3 @@ class Refiner:
         from kimchi.models.llama import Llama
 
         return Llama.load(self._checkpoint, self.section.device)
-
-
-def bare(text: str, prompt: Prompt) -> str:
-    """An answer without what its prompt says does not belong to it.
-
-    Two things are taken away: a last line of [user] that ends in a colon, where the answer repeats it; and a pair of quotation marks around
-    the whole, where [system] names those marks.
-    """
-    cue = prompt.sections["user"].splitlines()[-1:]
-    if cue and cue[0].endswith((":", "：")):
-        text = text.strip().removeprefix(cue[0])
-    text = text.strip()
-    closing = _QUOTES.get(text[:1], "")
-    named = closing and text[:1] in prompt.sections.get("system", "")
-    inner = text[1:-1].strip()
-    return inner if named and len(text) > 2 and text.endswith(closing) and text[0] not in inner and closing not in inner else text
