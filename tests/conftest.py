@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,3 +65,56 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _require(report)
     return report
+
+
+def text_folder(folder: Path, tokenizer_folder: Path, width: int = 128) -> None:
+    """A CLIP text encoder and its tokenizer, of the true classes and formats, random and very small."""
+    # Here and below, so that tests which need no torch do not wait for it.
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    from kimchi.data.sample_world import worlds
+    from kimchi.data.sample_world.captions import captions, noun
+    from kimchi.data.sample_world.pictures import picture
+    from kimchi.training.mini import clip
+    from kimchi.training.mini.tokenizers import learn
+
+    texts = [t for c in worlds("korean") for t in (noun(c).ko, noun(c).en, captions(picture(c, 0)).ko)]
+    tokenizer = learn(texts, merges=100)
+    config = CLIPTextConfig(**clip.text_config({"width": width, "layers": 1}, tokenizer))
+    CLIPTextModel(config).half().save_pretrained(folder)
+    tokenizer.save_pretrained(tokenizer_folder)
+
+
+@pytest.fixture
+def make_text_folder() -> Callable[..., None]:
+    """text_folder, for encoders of other widths."""
+    return text_folder
+
+
+@pytest.fixture(scope="session")
+def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base model of the true classes and formats, random and very small."""
+    import torch
+
+    from kimchi.data.files import write_json
+    from kimchi.training.mini import unet, vae
+
+    folder = tmp_path_factory.mktemp("base")
+    torch.manual_seed(0)
+    vae.build({"widths": (8, 16, 16)}).half().save_pretrained(folder / "vae")
+    unet.build({"widths": (32, 32, 64), "heads": (1, 1, 1)}).half().save_pretrained(folder / "unet")
+    unet.scheduler().save_pretrained(folder / "scheduler")
+    write_json(folder / "model_index.json", unet.model_index())
+    text_folder(folder / "text_encoder", folder / "tokenizer")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Korean encoder that fits it."""
+    import torch
+
+    folder = tmp_path_factory.mktemp("korean-clip")
+    torch.manual_seed(1)
+    text_folder(folder, folder)
+    return folder

@@ -19,7 +19,7 @@ from kimchi.errors import PromptError
 from kimchi.training import run
 from kimchi.training.loop import Progress
 
-COMMANDS = ["quickstart", "prepare", "align", "plan", "train", "generate", "doctor", "recipes list", "recipes copy"]
+COMMANDS = ["quickstart", "prepare", "align", "plan", "train", "generate", "export", "doctor", "recipes list", "recipes copy"]
 SHIPPED = {recipes.load_recipe(name).kind: name for name in recipes.list_recipes()}
 
 
@@ -253,6 +253,33 @@ class TestGenerate:
     def test_long_names_fit_a_file_system(self, tmp_path: Path) -> None:
         name = show.free_name(tmp_path, "한국의 라면 " * 300, 2**32 - 1).name
         assert len(name.encode()) < 200
+
+
+class TestExport:
+    def test_paths_notices_and_the_next_step(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert main(["export", "mini", "--format", "kohya", "--json"]) == 0
+        captured = capsys.readouterr()
+        assert captured.out.splitlines()[0] == "exports/mini-ko-kohya/mini-ko.safetensors"
+        outcome = last_json(captured.out)
+        assert (outcome["folder"], outcome["format"], outcome["pushed"]) == ("exports/mini-ko-kohya", "kohya", "")
+        assert outcome["bytes"] == sum(path.stat().st_size for path in Path("exports/mini-ko-kohya").iterdir())
+        assert "Korean prompts need KIMCHI or the merged folder" in captured.err
+        assert captured.err.splitlines()[-1].startswith("Next: read exports/mini-ko-kohya/README.md, and put the file into models/loras of ComfyUI")
+
+    def test_a_format_is_asked_for(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["export", "mini"]) == 2
+        assert "--format" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("line", ["mini-base --format kohya", "mini --format onnx", "mini --format kohya --dtype int4", "mini --format kohya --push me"])
+    def test_what_cannot_be_exported_is_one_paragraph(
+        self, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert main(["export", *line.split()]) == 1
+        captured = capsys.readouterr()
+        assert captured.out == "" and captured.err.count("\n") == 1
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestDoctor:

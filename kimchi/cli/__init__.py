@@ -15,6 +15,7 @@ import typer
 import kimchi
 from kimchi.errors import KimchiError
 
+from .export import export
 from .show import Bars, check_folder, finish, free_name, say
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def quickstart(
 
     with Bars() as bars:
         outcome = run(folder, report=bars.report, say=say)
-    say("Dish recognised in the pictures, with 95 % intervals:")
+    say("Recognised in the pictures, with 95 % intervals:")
     for arm, forms in outcome.scores.items():
         if arm in ARMS:
             say(f"  {arm:<8} " + "   ".join(f"{form} {one['share']:4.0%} ({one['low']:.0%} to {one['high']:.0%})" for form, one in forms.items()))
@@ -120,25 +121,37 @@ def prepare(recipe: RecipeArgument, set_: SetOption = None, dry_run: DryRunOptio
 def plan(
     recipe: RecipeArgument,
     set_: SetOption = None,
-    measure: Annotated[bool, typer.Option("--measure", help="Let the models of a prepare recipe write for up to 8 pictures, and tell how fast.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Also run a little of it here, and tell how fast it was.")] = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """What a run will read, need and cost.
 
-    Reads directories and what is there already; loads no weights unless it is to measure.
+    Reads directories, captions and configurations; loads no weights unless it is to measure.
 
     \b
     kimchi plan aihub_food --set source=~/Downloads/kfood.zip
+    kimchi plan sd15_korean_clip_lora
     """
-    from kimchi.pipelines.plan import describe
-    from kimchi.pipelines.plan import plan as run
     from kimchi.recipes import load_recipe
 
     wanted = load_recipe(recipe, tuple(set_ or ()))
-    found = run(wanted, measure=measure)
+    with Bars() as bars:
+        found, lines = _planned(wanted, measure, bars)
     command = wanted.kind if wanted.kind in ("prepare", "align") else "train"
-    finish(found, describe(found), f"kimchi {command} {recipe}", as_json=as_json)
+    finish(found, lines, f"kimchi {command} {recipe}", as_json=as_json)
+
+
+def _planned(recipe: "Recipe", measure: bool, bars: Bars) -> tuple[object, list[str]]:
+    if recipe.kind == "prepare":
+        from kimchi.pipelines import plan as captioning
+
+        found = captioning.plan(recipe, measure=measure)
+        return found, captioning.describe(found)
+    from kimchi.training import plan as training
+
+    foreseen = training.plan(recipe, measure=measure, report=bars.report)
+    return foreseen, training.describe(foreseen)
 
 
 @app.command()
@@ -261,6 +274,9 @@ def generate(
             bars.report("drawing", len(saved), len(wanted))
     outcome = {"pictures": saved, "count": len(saved), "seed": first, "seconds": round(time.monotonic() - began, 2), "model": model}
     finish(outcome, [str(path) for path in saved], "kimchi recipes list, to teach it something new", as_json=as_json)
+
+
+app.command()(export)
 
 
 @recipes_app.command("list")

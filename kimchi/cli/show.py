@@ -24,6 +24,7 @@ class Step(Protocol):
     step: int
     steps: int
     loss: float
+    text: str
 
 
 class Bars:
@@ -64,7 +65,8 @@ class Bars:
 
     def watch(self, step: Step) -> None:
         """How far training is."""
-        self.report("training", step.step, step.steps, f"loss {step.loss:.4f}")
+        # A line of its own has the steps in it already.
+        self.report("training", step.step, step.steps, step.text.partition("  ")[2] or f"loss {step.loss:.4f}")
 
 
 def say(text: str) -> None:

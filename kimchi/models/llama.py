@@ -11,8 +11,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from kimchi.data.files import hash_files
-from kimchi.errors import ModelError, RecipeError
+from kimchi.errors import ModelError
 
+from .devices import find_device
 from .prompts import Message
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -134,20 +135,6 @@ def load_words(auto: Any, checkpoint: Checkpoint) -> Any:
         return auto.from_pretrained(checkpoint.source, revision=checkpoint.revision or "main", trust_remote_code=False)
 
     return read_weights(checkpoint.name, load)
-
-
-def find_device(name: str) -> torch.device:
-    """The device a recipe names: auto, cpu, cuda or cuda:1.
-
-    Raises:
-        RecipeError: no such device here.
-    """
-    try:
-        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise RecipeError(f"device: {name!r} is not on this machine ({str(error).splitlines()[0][:120]}). Use auto, cpu, cuda or cuda:1.") from error
-    return device
 
 
 def settle(network: Any, tokenizer: Any, ending: str) -> None:

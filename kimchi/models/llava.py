@@ -9,7 +9,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from kimchi.errors import ModelError
 
-from .llama import Checkpoint, by_length, find_device, load_network, load_words, settle, write
+from .devices import find_device
+from .llama import Checkpoint, by_length, load_network, load_words, settle, write
 from .prompts import Message
 
 

@@ -184,16 +184,18 @@ def load_run(folder: Path, name: str) -> Model:
         raise ModelError(f"{adapter}: missing. Train it again, or reinstall kimchi-diffusion if this is the shipped adapter.")
     card = _read(str(folder / "card.json"), lambda: json.loads((folder / "card.json").read_text(encoding="utf-8")))
     model = with_encoder(load_base(card["base"]), card["text_encoder"], name)
-    for part, wanted in card["hashes"].items():
-        if model.hashes.get(part) != wanted:
-            raise ModelError(
-                f"{folder}: trained with {part} {wanted}, and {card['base']} / {card['text_encoder']} here has {model.hashes.get(part)}. "
-                "Use the same weights, or train again."
-            )
-    lora.load_into(model.unet, adapter)
+    check_hashes(str(folder), card["hashes"], model, f"{card['base']} / {card['text_encoder']}")
+    lora.load_into(model.unet, model.text.model, adapter)
     channels_last(model.unet)
     model.hashes["adapter"] = hash_files([adapter])
     return model
+
+
+def check_hashes(what: str, wanted: dict[str, str], model: Model, here: str) -> None:
+    """Refuse parts other than those an adapter was trained with, naming both."""
+    for part, digest in wanted.items():
+        if model.hashes.get(part) != digest:
+            raise ModelError(f"{what}: trained with {part} {digest}, and {here} here has {model.hashes.get(part)}. Use the same weights, or train again.")
 
 
 def _hash_part(folder: Path) -> str:

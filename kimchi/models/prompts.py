@@ -16,6 +16,8 @@ from kimchi.errors import RecipeError
 SECTIONS = ("system", "user", "noun_first", "noun_last", "again")
 _HEAD = re.compile(r"^\[(\w+)\]\s*$", re.MULTILINE)
 _SLOT = re.compile(r"\{(\w+)\}")
+_QUOTES = dict(zip("\"'“‘«「『", "\"'”’»」』", strict=True))
+"""Quotation marks of many languages: what opens => what closes."""
 Message = dict[str, str]
 """role ("system", "user", "assistant") and content, as chat templates and endpoints take them."""
 
@@ -89,3 +91,19 @@ def load_prompt(name: str) -> Prompt:
         said = f"[{unknown[0]}] is not known" if unknown else "it has no [user], or words before its first section"
         raise RecipeError(f"{path}: {said}. A prompt has the sections {', '.join(f'[{one}]' for one in SECTIONS)}; lines before them begin with #.")
     return Prompt(name, sections, sha256(content))
+
+
+def bare(text: str, prompt: Prompt) -> str:
+    """An answer without what its prompt says does not belong to it.
+
+    Two things are taken away: a last line of [user] that ends in a colon, where the answer repeats it; and a pair of quotation marks around
+    the whole, where [system] names those marks.
+    """
+    cue = prompt.sections["user"].splitlines()[-1:]
+    if cue and cue[0].endswith((":", "：")):
+        text = text.strip().removeprefix(cue[0])
+    text = text.strip()
+    closing = _QUOTES.get(text[:1], "")
+    named = closing and text[:1] in prompt.sections.get("system", "")
+    inner = text[1:-1].strip()
+    return inner if named and len(text) > 2 and text.endswith(closing) and text[0] not in inner and closing not in inner else text
