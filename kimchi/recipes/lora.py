@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kimchi.errors import RecipeError
 
@@ -150,6 +150,12 @@ class Machine(Strict):
     """Steps between log lines. The loss is read off the device only then."""
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Where measurements are sent besides run.html."""
+
+    @field_validator("gradient_checkpointing", mode="before")
+    @classmethod
+    def _said_in_yaml(cls, value: object) -> object:
+        # YAML 1.1 reads a bare on and off as true and false.
+        return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
 
 class LoraRecipe(Strict):

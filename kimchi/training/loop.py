@@ -1,22 +1,21 @@
 """The one training loop. What a step computes is a function of its number, so a run that is stopped and rerun is the same run."""
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from kimchi.errors import TrainingError
+from kimchi.recipes import Optimiser
 
-from . import checkpoints
+from .interrupts import Interrupts
+from .state import State, make_schedule
+from .team import Team
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,25 +24,36 @@ class Plan:
 
     steps: int
     learning_rate: float
-    """Peak rate of AdamW."""
+    """Peak rate."""
     warmup_steps: int = 0
     clip_norm: float = 1.0
-    weight_decay: float = 0.01
+    optimiser: Optimiser = field(default_factory=Optimiser)
     ema: float = 0.0
     """Decay of the running average of the weights; 0 for none."""
     checkpoint_every: int = 100
+    report_every: int = 1
+    """Steps between readings of the loss: a GPU waits for each."""
     seconds: float = math.inf
     """Stop cleanly after this long, whatever the step."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """What a watcher is told after each step."""
+    """What a watcher is told at each reading."""
 
     step: int
+    """Steps done."""
     steps: int
     loss: float
+    """Mean of the steps since the reading before."""
     seconds: float
+    """Since this call began, not counting an earlier part of the run."""
+    learning_rate: float = 0.0
+    """Of the last step."""
+    gradient_norm: float = 0.0
+    """Of the last step, before clipping."""
+    text: str = ""
+    """All of it in a line, where somebody has written one."""
 
 
 Watcher = Callable[[Progress], None]
@@ -51,130 +61,144 @@ Report = Callable[[str, int, int], None]
 """How a stage tells how far it is: what it does, done, of how many."""
 
 
+class Pause(Protocol):
+    """Looks on between steps."""
+
+    def due(self, step: int) -> bool:
+        """Whether there is anything to look at after `step` steps."""
+        ...
+
+    def look(self, state: State) -> bool:
+        """Look; whether to stop early. Called before the first step of every call, and when it is due, after the watcher."""
+        ...
+
+
+LossAt = Callable[[int], torch.Tensor | Iterable[torch.Tensor]]
+"""Step => its loss, or pieces of it that are worked off one by one; their sum is the loss."""
+
+
 def seed_of(seed: int, step: int) -> torch.Generator:
     """The random source of one step: a function of the run's seed and the step's number, nothing else."""
     return torch.Generator().manual_seed((seed * 1_000_003 + step) & 0x7FFF_FFFF_FFFF_FFFF)
 
 
-def learning_rate(plan: Plan, step: int) -> float:
-    """Linear warm-up, then half a cosine down to 2 % of the peak."""
-    if step < plan.warmup_steps:
-        return plan.learning_rate * (step + 1) / plan.warmup_steps
-    progress = (step - plan.warmup_steps) / max(1, plan.steps - plan.warmup_steps)
-    return plan.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
 def run(
     parameters: Mapping[str, nn.Parameter],
-    loss_at: Callable[[int], torch.Tensor],
+    loss_at: LossAt,
     plan: Plan,
     folder: Path,
     fingerprint: str,
     watch: Watcher | None = None,
+    *,
+    team: Team | None = None,
+    rates: Mapping[str, float] | None = None,
+    pause: Pause | None = None,
+    blame: Callable[[int], str] | None = None,
 ) -> list[float]:
-    """Minimise loss_at(step) over the parameters; leaves them at the running average if the plan has one.
+    """Minimise loss_at(step) over the parameters; leaves them at the best kept, else at the running average, else at the last.
 
     Args:
-        parameters: name -> what is trained, fp32.
-        loss_at: the loss of one step, a function of the step's number alone (seed_of gives its randomness).
+        parameters: name => what is trained, fp32.
+        loss_at: the loss of one step, a function of the step's number alone; with a team, this process's share of it.
         folder: where checkpoints go; a checkpoint of the same fingerprint is resumed.
+        rates: name => its rate as a share of the plan's.
+        pause: looks on between steps, and may stop the run early.
+        blame: step => what its batch held, for the error message.
 
     Returns:
         The loss of each step, those of an earlier part of the run included.
 
     Raises:
-        TrainingError: a loss that is not a number; the last good checkpoint stays.
+        TrainingError: a loss or a gradient that is not a number; the last good checkpoint stays.
     """
-    names, weights = list(parameters), list(parameters.values())
-    if not weights or any(w.dtype != torch.float32 for w in weights):
-        raise TrainingError(f"{folder}: {len(weights)} weights to train, all must be float32: in bf16 most of a LoRA's small updates round to nothing.")
-    optimiser = torch.optim.AdamW(weights, lr=plan.learning_rate, weight_decay=plan.weight_decay, betas=(0.9, 0.99), fused=True)
-    average = [w.detach().clone() for w in weights] if plan.ema else []
-    start, losses = _resume(folder, fingerprint, names, weights, optimiser, average)
+    team = team or Team(device=next(iter(parameters.values())).device if parameters else torch.device("cpu"))
+    state = State(parameters, plan.optimiser, plan.learning_rate, plan.ema, rates)
+    state.resume(folder, fingerprint)
+    if not team.same(state.step):
+        raise TrainingError(f"{folder}: the processes of this run find different checkpoints there. Use a folder that all machines share.")
+    rate_at = make_schedule(plan.optimiser, state.optimiser, plan.warmup_steps, plan.steps)
     began = time.monotonic()
+    unread: list[torch.Tensor] = []
+    stopped = bool(pause and pause.look(state))
 
-    with _Interrupts() as interrupts:
-        for step in range(start, plan.steps):
-            # loss and gradient
-            loss = loss_at(step)
-            loss.backward()
-            value = loss.item()
-            if not math.isfinite(value):
-                raise TrainingError(f"{folder}: the loss of step {step} is {value}. Lower the learning rate; rerun to go on from the last checkpoint.")
+    with Interrupts() as interrupts:
+        while state.step < plan.steps and not stopped:
+            # gradient of the whole batch
+            step = state.step
+            loss = _backward(loss_at(step), state.weights)
+            asked = torch.tensor(float(interrupts.asked), device=team.device)
+            _add_up(team, state.weights, [loss, asked])
 
             # clipped update
-            nn.utils.clip_grad_norm_(weights, plan.clip_norm)
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(plan, step)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            if average:
-                # The average follows quickly at first, else it would remember the random start for long.
-                decay = min(plan.ema, (1 + step) / (10 + step))
-                get_ema_multi_avg_fn(decay)(average, [w.detach() for w in weights], step)
-            losses.append(value)
+            norm = nn.utils.clip_grad_norm_(state.weights, plan.clip_norm)
+            state.update(rate_at(step), step)
+            unread.append(torch.stack([loss, norm.detach().float(), asked]))
 
-            # tell and save
-            if watch:
-                watch(Progress(step=step + 1, steps=plan.steps, loss=value, seconds=time.monotonic() - began))
-            late = time.monotonic() - began > plan.seconds
-            if (step + 1) % plan.checkpoint_every == 0 or late or interrupts.asked or step + 1 == plan.steps:
-                checkpoints.save(folder, step + 1, _pack(names, weights, optimiser, average), losses, fingerprint)
-            if interrupts.asked:
+            # read, tell, save
+            late = team.size == 1 and (interrupts.asked or time.monotonic() - began > plan.seconds)
+            ends = state.step == plan.steps
+            saves = state.step % plan.checkpoint_every == 0 or ends
+            looks = pause is not None and pause.due(state.step)
+            if late or saves or looks or state.step % plan.report_every == 0:
+                read = _read(unread, state, folder, blame)
+                late = late or any(asked for _, _, asked in read)
+                if watch:
+                    watch(_progress(read, state, plan, rate_at(step), time.monotonic() - began))
+            if pause is not None and looks:
+                stopped = pause.look(state)
+            if (late or saves or stopped) and team.main:
+                state.save(folder, fingerprint)
+            if late and (interrupts.asked or team.size > 1):
                 raise KeyboardInterrupt
             if late:
                 break
 
-    if average:
-        with torch.no_grad():
-            for weight, mean in zip(weights, average, strict=True):
-                weight.copy_(mean)
-    return losses
+    _read(unread, state, folder, blame)
+    state.settle()
+    return state.losses
 
 
-def _pack(names: list[str], weights: list[nn.Parameter], optimiser: torch.optim.Optimizer, average: list[torch.Tensor]) -> checkpoints.Tensors:
-    tensors: checkpoints.Tensors = {}
-    for i, (name, weight) in enumerate(zip(names, weights, strict=True)):
-        tensors[f"weight/{name}"] = weight.detach()
-        for key, value in optimiser.state[weight].items():
-            tensors[f"adam/{key}/{name}"] = value
-        if average:
-            tensors[f"ema/{name}"] = average[i]
-    return tensors
+def _backward(pieces: torch.Tensor | Iterable[torch.Tensor], weights: list[nn.Parameter]) -> torch.Tensor:
+    """Gradients of all pieces, added up; the sum of the pieces, still on the device."""
+    total = torch.zeros((), device=weights[0].device)
+    for piece in [pieces] if isinstance(pieces, torch.Tensor) else pieces:
+        piece.backward()
+        total += piece.detach()
+    return total
 
 
-def _resume(
-    folder: Path, fingerprint: str, names: list[str], weights: list[nn.Parameter], optimiser: torch.optim.Optimizer, average: list[torch.Tensor]
-) -> tuple[int, list[float]]:
-    found = checkpoints.load_newest(folder, fingerprint)
-    if found is None:
-        return 0, []
-    step, tensors, losses = found
-    with torch.no_grad():
-        for i, (name, weight) in enumerate(zip(names, weights, strict=True)):
-            weight.copy_(tensors[f"weight/{name}"])
-            optimiser.state[weight] = {key: tensors[f"adam/{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-            if average:
-                average[i].copy_(tensors[f"ema/{name}"])
-    return step, losses
+def _add_up(team: Team, weights: list[nn.Parameter], told: list[torch.Tensor]) -> None:
+    """Sum gradients, losses and requests to stop over the team."""
+    if team.size == 1:
+        return
+    for weight in weights:
+        if weight.grad is None:
+            # A process whose share of a small batch is empty still takes part in the sum.
+            weight.grad = torch.zeros_like(weight)
+    team.sum([*(w.grad for w in weights if w.grad is not None), *told])
 
 
-class _Interrupts:
-    """Ctrl-C and SIGTERM end the step that is under way, save, and only then stop. A second Ctrl-C stops at once."""
+def _progress(read: list[list[float]], state: State, plan: Plan, rate: float, seconds: float) -> Progress:
+    return Progress(
+        step=state.step, steps=plan.steps, loss=sum(loss for loss, _, _ in read) / len(read), seconds=seconds,
+        learning_rate=plan.learning_rate * rate, gradient_norm=read[-1][1],
+    )  # fmt: skip
 
-    def __enter__(self) -> "_Interrupts":
-        self.asked = False
-        self._old: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._ask)
-        return self
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.asked = True
+def _read(unread: list[torch.Tensor], state: State, folder: Path, blame: Callable[[int], str] | None) -> list[list[float]]:
+    """Move loss, gradient's norm and requests to stop of the last steps from the device to here.
 
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
+    Read before every save: weights that a bad step has spoiled are never written.
+    """
+    if not unread:
+        return []
+    values: list[list[float]] = torch.stack(unread).tolist()
+    unread.clear()
+    first = state.step - len(values)
+    for step, (loss, norm, _) in enumerate(values, first):
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            what = f"the loss of step {step} is {loss}" if not math.isfinite(loss) else f"the gradient of step {step} is {norm}"
+            held = f" Its batch held {blame(step)}." if blame else ""
+            raise TrainingError(f"{folder}: {what}.{held} Lower the learning rate or remove the record at fault; rerun to go on from the last checkpoint.")
+    state.losses += [loss for loss, _, _ in values]
+    return values

@@ -1,23 +1,24 @@
-"""What a LoRA learns from: pictures with the caption forms that training may show, by source."""
+"""What a LoRA learns from: by source, rows of words and pictures that are opened when they are wanted."""
 
+import logging
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image
-
+from kimchi.data.archives import nfc
 from kimchi.data.cultures import Culture, load_culture
 from kimchi.data.files import hash_files, sha256
 from kimchi.data.sample_world import Picture, pictures, worlds
-from kimchi.data.sample_world.captions import captions, noun, of_korea
-from kimchi.data.sample_world.concepts import World
+from kimchi.data.sample_world.captions import Twin, captions, noun, of_korea
+from kimchi.data.sample_world.concepts import Concept, World
 from kimchi.errors import DataError, RecipeError
 from kimchi.recipes import LoraRecipe, Source
+from kimchi.records import CaptionedRecord
 
-from .loop import Report
+from .cache.home import cache_folder
+from .photos import Drawing, Photo, Stored, index_for
+from .watch.choosing import choose
 
 VARIANTS = 3
 """Rich captions of a drawing that say what it shows."""
@@ -28,63 +29,109 @@ BELONGING = 2
 CULTURE = "ko"
 """Words the labels of the Korean sample world."""
 FIRST_SEED: dict[World, int] = {"general": 6_000_000, "korean": 7_000_000}
+HELD_OUT_SEED: dict[World, int] = {"general": 11_000_000, "korean": 11_500_000}
+"""Of drawings that are measured on and never learned from."""
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A picture and the words it may be shown with."""
+    """A picture's words in their four forms, NFC."""
 
-    name: str
-    """Where it came from, for error messages."""
+    id: str
+    """The picture's name: a path, or slug/seed."""
     noun: str
     rich: tuple[str, ...]
     english: tuple[str, ...]
+    """Where nothing knows any English, the noun; a source that learns from the base has no such row."""
+    romanised: tuple[str, ...] = ()
+    """With the Korean names in Latin letters; none where no such spelling is known."""
+    twins: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Any of the words => the same in English."""
+    group: str = ""
+    """What it shares with its near likes: the scene of a photograph, the concept of a drawing."""
+
+    def shown(self) -> tuple[str, ...]:
+        """All that the row may be shown with, the empty prompt aside."""
+        return tuple(dict.fromkeys((self.noun, *self.rich, *self.english, *self.romanised)))
+
+    def twin_of(self, words: str) -> str:
+        """The English of what the row was shown with: of a rich caption its own translation, of the noun the English noun, of "" the same.
+
+        Raises:
+            KeyError: words that are not the row's.
+        """
+        if not words or words in self.english:
+            return words
+        return self.english[0] if not self.twins and words in self.shown() else self.twins[words]
 
 
 @dataclass(slots=True, kw_only=True)
 class Table:
     """One source, ready to be encoded."""
 
+    source: Source
     rows: list[Row]
-    pictures_N3HW: torch.Tensor
-    """uint8 RGB."""
+    pictures: Sequence[Photo]
+    """One for each row, in the same order."""
     noun_share: float
-    """Of its samples, those that see the noun alone."""
+    """Of its samples that see neither English nor romanised words, those that see the noun alone."""
     english_share: float
-    """Of its samples, those that see English."""
+    """Of its samples that are not dropped, those that see English."""
+    romanised_share: float = 0.0
+    """Of its samples that see no English, those that see romanised words."""
 
 
-def read_sources(recipe: LoraRecipe, report: Report | None = None) -> list[Table]:
-    """Every source of a recipe.
+def read_sources(recipe: LoraRecipe) -> list[Table]:
+    """Every source of a recipe. Captions are read, pictures are not.
 
     Raises:
-        RecipeError: a sample world that does not exist. DataError: a source that is missing or empty.
+        RecipeError: a sample world that does not exist. DataError: a source that is missing, empty, or without words.
     """
-    return [_table(recipe, source, report) for source in recipe.sources]
+    return [_table(recipe, source) for source in recipe.sources]
 
 
-def _table(recipe: LoraRecipe, source: Source, report: Report | None) -> Table:
+def read_held_out(recipe: LoraRecipe) -> list[Table]:
+    """Pictures of every source that are measured on: those of recipe.held_out.split, or drawings with seeds of their own; as many as it says.
+
+    Raises:
+        RecipeError, DataError: as read_sources.
+    """
+    return [_some(_table(recipe, source, held_out=True), recipe.held_out.pictures) for source in recipe.sources]
+
+
+def _some(table: Table, count: int) -> Table:
+    chosen = choose([row.id for row in table.rows], count, [row.group for row in table.rows])
+    table.rows, table.pictures = [table.rows[i] for i in chosen], [table.pictures[i] for i in chosen]
+    return table
+
+
+def _table(recipe: LoraRecipe, source: Source, held_out: bool = False) -> Table:
+    def share(name: str) -> float:
+        own: float | None = getattr(source, name)
+        return getattr(recipe, name) if own is None else own
+
+    shares = {name: share(name) for name in ("noun_share", "english_share", "romanised_share")}
     read = _drawn if source.captions.startswith("sample-world:") else _captioned
-    rows, pictures_N3HW = read(source, recipe.resolution_px, report)
-    return Table(
-        rows=rows,
-        pictures_N3HW=pictures_N3HW,
-        noun_share=recipe.noun_share if source.noun_share is None else source.noun_share,
-        english_share=recipe.english_share if source.english_share is None else source.english_share,
-    )
+    rows, photos = read(recipe, source, held_out, shares)
+    return Table(source=source, rows=rows, pictures=photos, **shares)
 
 
-def _drawn(source: Source, size_px: int, report: Report | None) -> tuple[list[Row], torch.Tensor]:
-    items, rows = _described(source)
-    images = (p.render(size_px) for p in items)
-    return rows, _stack(images, len(items), size_px, report)
+def _drawn(recipe: LoraRecipe, source: Source, held_out: bool, shares: Mapping[str, float]) -> tuple[list[Row], list[Photo]]:
+    if held_out:
+        # As many of each concept as the measurement needs, and no more are worded.
+        source = source.model_copy(update={"per_concept": -(-recipe.held_out.pictures // len(worlds("korean")))})
+    items, rows = _described(source, HELD_OUT_SEED if held_out else FIRST_SEED)
+    missing = sum(not row.romanised for row in rows) if shares["romanised_share"] else 0
+    _tell(source.captions, [(missing, "have no romanised noun and show the noun instead")], len(rows))
+    return rows, [Drawing(p, recipe.resolution_px) for p in items]
 
 
-def _described(source: Source) -> tuple[list[Picture], list[Row]]:
+def _described(source: Source, seeds: Mapping[World, int]) -> tuple[list[Picture], list[Row]]:
     world = source.captions.partition(":")[2]
     if world not in FIRST_SEED:
         raise RecipeError(f"sources.captions: {source.captions!r}; a sample world is sample-world:korean or sample-world:general.")
-    items = list(pictures(worlds(world), source.per_concept, FIRST_SEED[world]))
+    items = list(pictures(worlds(world), source.per_concept, seeds[world]))
     culture = load_culture(CULTURE) if world == "korean" else None
     return items, [_row(p, culture) for p in items]
 
@@ -95,62 +142,99 @@ def fingerprint(source: Source) -> str:
         path = Path(source.captions)
         # A missing file has an error of its own where it is read.
         return hash_files([path]) if path.is_file() else ""
-    return sha256("\n".join(word for row in _described(source)[1] for word in (row.noun, *row.rich, *row.english)).encode())
+    return sha256("\n".join(word for row in _described(source, FIRST_SEED)[1] for word in (row.noun, *row.rich, *row.english)).encode())
 
 
 def _row(p: Picture, culture: Culture | None) -> Row:
-    twins = [captions(p, v) for v in range(VARIANTS)]
-    worded = [culture.rich(p.concept.label, random.Random(f"{p.concept.slug}/{p.seed}/{i}").getrandbits(32))[0] for i in range(WORDINGS)] if culture else []
+    told = [captions(p, v) for v in range(VARIANTS)]
+    worded = [culture.rich(p.concept.label, random.Random(f"{p.concept.slug}/{p.seed}/{i}").getrandbits(32)) for i in range(WORDINGS)] if culture else []
+    alone, korean = noun(p.concept), of_korea(p.concept)
     # Shown often: "Korean" weighs more in the encoders than the noun behind it, and every such prompt would draw one and the same thing.
-    belonging = [of_korea(p.concept).ko] * BELONGING if culture else []
+    belonging = [korean.ko] * BELONGING if culture else []
+    romanised = {_romanised(t, p.concept): t.en for t in (*told, alone)} if p.concept.romanised else {}
     return Row(
-        name=f"{p.concept.slug}/{p.seed}",
-        noun=noun(p.concept).ko,
-        rich=(*(t.ko for t in twins), *worded, *belonging),
-        english=(noun(p.concept).en, *(t.en for t in twins)),
+        id=f"{p.concept.slug}/{p.seed}",
+        noun=alone.ko,
+        rich=(*(t.ko for t in told), *(ko for ko, _ in worded), *belonging),
+        english=(alone.en, *(t.en for t in told)),
+        romanised=tuple(romanised),
+        group=p.concept.slug,
+        twins={korean.ko: korean.en} | {ko: en or alone.en for ko, en in worded} | romanised | {t.ko: t.en for t in told} | {alone.ko: alone.en},
     )
 
 
-def _captioned(source: Source, size_px: int, report: Report | None) -> tuple[list[Row], torch.Tensor]:
-    from kimchi.data.archives import read_member
-    from kimchi.data.jsonl import read_records
-    from kimchi.data.pictures import crop, decode
-    from kimchi.records import CaptionedRecord
+def _romanised(twin: Twin, concept: Concept) -> str:
+    """English without its gloss: "ramyeon at night" where the full one says what ramyeon is."""
+    return twin.en.replace(concept.en_plural, concept.romanised).replace(concept.en, concept.romanised)
 
-    path = Path(source.captions)
+
+def _captioned(recipe: LoraRecipe, source: Source, held_out: bool, shares: Mapping[str, float]) -> tuple[list[Row], list[Photo]]:
+    path, split = Path(source.captions), recipe.held_out.split if held_out else source.split
+    records = _records(path, split)
+    kept = [(row, record) for record in records if (row := _words(record)) and (source.learn == "pictures" or record.caption_en.strip())]
+    if not kept:
+        wanted = "words" if source.learn == "pictures" else f"words and English, which `learn: {source.learn}` needs"
+        raise DataError(f"{path}: none of its {len(records)} records of the split {split!r} has {wanted}. Prepare it again with captions.")
+    rows = [row for row, _ in kept]
+    left_out = (len(records) - len(rows), "are left out: no words, or no English for a source that learns from the base")
+    _tell(source.captions, [left_out, *_gaps(kept, shares)], len(records))
+    index = index_for(path, cache_folder(recipe.machine.cache))
+    return rows, [Stored(r.path, r.box, index) for _, r in kept]
+
+
+def _records(path: Path, split: str) -> list[CaptionedRecord]:
+    from kimchi.data.jsonl import read_records
+
     if not path.is_file():
         raise DataError(f"{path}: no such file of captions. Make it with `kimchi prepare`, or correct `sources` in the recipe.")
-    records = [r for r in read_records(path, CaptionedRecord) if r.split == source.split]
+    records = [r for r in read_records(path, CaptionedRecord) if r.split == split]
     if not records:
-        raise DataError(f"{path}: no records of the split {source.split!r}. Prepare more pictures, or name another split.")
-    rows = [Row(name=r.path, noun=r.caption_noun, rich=(r.caption_ko,), english=(r.caption_en,) if r.caption_en else (r.caption_noun,)) for r in records]
-    images = (_square(crop(decode(read_member(r.path), r.path), r.box), size_px) for r in records)
-    return rows, _stack(images, len(records), size_px, report)
+        raise DataError(f"{path}: no records of the split {split!r}. Prepare more pictures, or name another split.")
+    return records
 
 
-def _square(image: Image.Image, size_px: int) -> Image.Image:
-    """The centred square, resized."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
+def _words(r: CaptionedRecord) -> Row | None:
+    """A record's words; a form it lacks is taken from its neighbour. None where there is neither a noun nor a caption."""
+    named, told, english, romanised = (_one_line(text) for text in (r.caption_noun, r.caption_ko, r.caption_en, r.caption_romanised))
+    one, rich = named or told, told or named
+    if not one:
+        return None
+    twins = {words: english or one for words in (one, rich, romanised) if words}
+    return Row(id=r.path, noun=one, rich=(rich,), english=(english or one,), romanised=(romanised,) if romanised else (), twins=twins, group=r.group)
 
 
-def _stack(images: Iterator[Image.Image], count: int, size_px: int, report: Report | None) -> torch.Tensor:
-    array = np.empty((count, 3, size_px, size_px), np.uint8)
-    for i, image in enumerate(images):
-        array[i] = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-        if report:
-            report("reading pictures", i + 1, count)
-    return torch.from_numpy(array)
+def _one_line(text: str) -> str:
+    # NFD Hangul is other bytes to a tokenizer, and white space is folded in prompts too.
+    return " ".join(nfc(text).split())
+
+
+def _gaps(kept: Sequence[tuple[Row, CaptionedRecord]], shares: Mapping[str, float]) -> Iterator[tuple[int, str]]:
+    yield sum(not r.caption_ko.strip() for _, r in kept), "have no rich caption and show the noun instead"
+    yield sum(not r.caption_noun.strip() for _, r in kept), "have no noun and show the rich caption instead"
+    if shares["english_share"]:
+        yield sum(not r.caption_en.strip() for _, r in kept), "have no English and show the noun instead"
+    if shares["romanised_share"]:
+        yield sum(not r.caption_romanised.strip() for _, r in kept), "have no romanised noun and show the noun instead"
+
+
+def _tell(name: str, gaps: Sequence[tuple[int, str]], total: int) -> None:
+    for count, what in gaps:
+        if count:
+            _LOG.warning("%s: %d of %d records %s.", name, count, total, what)
 
 
 def words_for(row: Row, table: Table, caption_dropout: float, rng: random.Random) -> str:
-    """The words one sample is shown: empty, English, the noun alone, or a rich caption, by the shares of its source."""
+    """The words one sample is shown: empty, English, romanised, the noun alone, or a rich caption, by the shares of its source.
+
+    A row without a romanised form shows the noun in its place; reading the source told how many there are.
+    """
     if rng.random() < caption_dropout:
         # The empty prompt of the same encoder, not zeros: guidance subtracts exactly those states.
         return ""
     if rng.random() < table.english_share:
         return rng.choice(row.english)
+    if rng.random() < table.romanised_share:
+        return rng.choice(row.romanised or (row.noun,))
     if rng.random() < table.noun_share:
         return row.noun
     return rng.choice(row.rich)

@@ -11,9 +11,8 @@ from safetensors.torch import load_file
 
 from kimchi.errors import DataError, ModelError, RecipeError
 from kimchi.models.load import load_model
-from kimchi.recipes import LoraRecipe
+from kimchi.recipes import LoraRecipe, Source
 from kimchi.training.loop import Progress
-from kimchi.training.lora import batch_sizes
 from kimchi.training.rows import Row, Table, read_sources, words_for
 from kimchi.training.run import train
 
@@ -38,7 +37,7 @@ def run(base_folder: Path, encoder_folder: Path, tmp_path_factory: pytest.TempPa
 
 
 def test_the_run_folder_is_complete(run: Path) -> None:
-    assert {p.name for p in run.iterdir()} == {"adapter.safetensors", "card.json", "losses.json", "recipe.yaml"}
+    assert {p.name for p in run.iterdir()} == {"adapter.safetensors", "card.json", "log.jsonl", "losses.json", "recipe.yaml", "run.html"}
     card = json.loads((run / "card.json").read_text())
     assert card["hashes"].keys() == {"unet", "vae", "text_encoder", "tokenizer"}
     assert len(json.loads((run / "losses.json").read_text())) == 4
@@ -106,29 +105,16 @@ def test_missing_captions_are_told_before_training(base_folder: Path, encoder_fo
 
 def test_an_encoder_of_another_width_is_refused(base_folder: Path, make_text_folder: Callable[..., None], tmp_path: Path) -> None:
     make_text_folder(tmp_path / "wide", tmp_path / "wide", width=64)
-    with pytest.raises(ModelError, match=r"64-wide.*128"):
+    with pytest.raises(RecipeError, match=r"64-wide.*128"):
         train(_recipe(base_folder, tmp_path / "wide", tmp_path / "run"))
-
-
-@pytest.mark.parametrize("shares", [(0.75, 0.25), (0.9, 0.02, 0.02, 0.02, 0.02, 0.02), (0.01, 0.99), (1.0,)])
-def test_batches_are_full_and_every_source_is_in_them(base_folder: Path, encoder_folder: Path, tmp_path: Path, shares: tuple[float, ...]) -> None:
-    sources = [{"captions": "sample-world:korean", "share": share, "per_concept": 1} for share in shares]
-    for batch in range(len(shares), 40):
-        sizes = batch_sizes(_recipe(base_folder, encoder_folder, tmp_path, batch=batch, sources=sources))
-        assert sum(sizes) == batch and min(sizes) >= 1
-
-
-def test_a_batch_smaller_than_the_number_of_sources_is_refused(base_folder: Path, encoder_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="larger batch"):
-        batch_sizes(_recipe(base_folder, encoder_folder, tmp_path, batch=1))
 
 
 def test_words_follow_the_shares() -> None:
     import random
     from collections import Counter
 
-    row = Row(name="x", noun="라면", rich=("나무 식탁 위 라면",), english=("ramyeon",))
-    table = Table(rows=[row], pictures_N3HW=torch.zeros(1, 3, 8, 8, dtype=torch.uint8), noun_share=0.5, english_share=0.0)
+    row = Row(id="x", noun="라면", rich=("나무 식탁 위 라면",), english=("ramyeon",))
+    table = Table(source=Source(captions="x", share=1), rows=[row], pictures=[], noun_share=0.5, english_share=0.0)
     rng = random.Random(0)
     seen = Counter(words_for(row, table, 0.2, rng) for _ in range(4000))
     assert abs(seen[""] / 4000 - 0.2) < 0.03 and abs(seen["라면"] / 4000 - 0.4) < 0.03 and "ramyeon" not in seen
@@ -154,5 +140,5 @@ def test_an_adapter_is_trained_further(run: Path, base_folder: Path, encoder_fol
 
 
 def test_an_adapter_of_another_rank_is_not_trained_further(run: Path, base_folder: Path, encoder_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="rank and targets"):
+    with pytest.raises(RecipeError, match=r"rank is 2, and .* 4"):
         train(_recipe(base_folder, encoder_folder, tmp_path, start_from=str(run), lora={"rank": 2, "alpha": 2, "targets": "all"}))

@@ -15,6 +15,7 @@ from kimchi.data.files import hash_file, write_json, write_text
 from kimchi.data.jsonl import write_records
 from kimchi.data.parallel import Pair
 from kimchi.errors import ModelError, RecipeError
+from kimchi.models.devices import find_device
 from kimchi.models.load import Model, load_base, load_encoder
 from kimchi.models.places import weights_folder
 from kimchi.models.text_encoders import adapted
@@ -131,7 +132,7 @@ def _folder(recipe: AlignRecipe) -> Path:
 def _load(recipe: AlignRecipe) -> _Bench:
     fit.check(recipe)
     tables = pairs.read_pairs(recipe)
-    device = _device(recipe.device)
+    device = find_device(recipe.device)
     model = load_base(recipe.base)
     student, digest = load_encoder(recipe.text_encoder, recipe.encoder)
     if recipe.adapter == "mlp":
@@ -156,10 +157,6 @@ def _tell_refused(recipe: AlignRecipe, tables: Sequence[pairs.Table]) -> None:
     refused = [one for table in tables for one in table.refused]
     if refused:
         write_records(Path("runs") / recipe.name / "pairs.dropped.jsonl", refused)
-
-
-def _device(name: str) -> torch.device:
-    return torch.device(name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _check(recipe: AlignRecipe, model: Model, student: Any) -> None:

@@ -24,7 +24,7 @@ from kimchi.data.sample_world.seen import PLAIN_EN, describe, read_en, word_en
 from kimchi.models.llama import find_checkpoint
 from kimchi.models.llava import Llava
 from kimchi.models.prompts import load_prompt
-from kimchi.recipes import MiniPartRecipe, recipe_hash
+from kimchi.recipes import MiniPartRecipe, Optimiser, recipe_hash
 from kimchi.training import loop
 
 from .llama import ASSISTANT, END, IMAGE, START, answer_loss, chat_tokenizer, llama_config
@@ -163,7 +163,7 @@ def train_tower(
 
     plan = loop.Plan(
         steps=int(recipe.model.get("tower_steps", recipe.steps)), learning_rate=float(recipe.model.get("tower_rate", recipe.learning_rate)),
-        warmup_steps=100, weight_decay=0.05, seconds=recipe.minutes * 60 * TOWER_SHARE, checkpoint_every=250,
+        warmup_steps=100, optimiser=Optimiser(weight_decay=0.05), seconds=recipe.minutes * 60 * TOWER_SHARE, checkpoint_every=250,
     )  # fmt: skip
     return loop.run(_trained(tower), loss_at, plan, work, recipe_hash(recipe), watch)
 
@@ -185,7 +185,7 @@ def train_words(
         return answer_loss(model, [(prompt, said[i]) for i in index], tokenizer.pad_token_id, pixel_values=x)
 
     plan = loop.Plan(
-        steps=recipe.steps, learning_rate=recipe.learning_rate, warmup_steps=50, weight_decay=0.05,
+        steps=recipe.steps, learning_rate=recipe.learning_rate, warmup_steps=50, optimiser=Optimiser(weight_decay=0.05),
         seconds=recipe.minutes * 60 * (1 - TOWER_SHARE), checkpoint_every=250,
     )  # fmt: skip
     return loop.run(_trained(model), loss_at, plan, cache.parent / recipe.name, recipe_hash(recipe), watch)

@@ -20,6 +20,7 @@ from kimchi.recipes import MiniPartRecipe, recipe_hash
 from kimchi.training import loop
 from kimchi.training.cache import TextStates, encode_pictures
 from kimchi.training.losses import Noising, noise_loss
+from kimchi.training.photos import in_memory
 
 from .world import draw, world_pictures
 
@@ -66,7 +67,7 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
     encoder = TextEncoder.load(base / "text_encoder", tokenizer=base / "tokenizer")
     vae = AutoencoderKL.from_pretrained(base / "vae", dtype=torch.float32).eval()
     items = world_pictures(worlds("general"), recipe.per_concept, "base")
-    latents = encode_pictures(vae, draw(items, cache, report=report), report=report)
+    latents = encode_pictures(vae, in_memory(draw(items, cache, report=report)), report=report)
     words = [[noun(p.concept).en, *(captions(p, v).en for v in range(VARIANTS))] for p in items]
     states = TextStates(encoder, [w for group in words for w in group], report)
     noising = Noising(dict(scheduler().config))
