@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -19,14 +19,19 @@ from kimchi.data.sample_world.pictures import pictures
 from kimchi.errors import ModelError, OutputError
 from kimchi.models.recogniser import ANSWERS, Network
 from kimchi.quickstart import QuickstartOutcome, quickstart
+from kimchi.quickstart.arms import make_prompts
 from kimchi.quickstart.ledger import Ledger
-from kimchi.quickstart.suite import ARMS, FORMS, Suite
+from kimchi.quickstart.page import SHOWN_EVERY
+from kimchi.quickstart.suite import ARMS, FORMS, GENERAL, Suite, dishes, things
 from kimchi.recipes import LoraRecipe, Source
 from kimchi.training.mini import unet, vae
 from kimchi.training.mini.tokenizers import learn
 from kimchi.training.run import train
 
-DISHES = 8
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+DISHES, THINGS = 8, 4
 
 
 def _text_tower(folder: Path, tokenizer_folder: Path, texts: list[str]) -> None:
@@ -66,7 +71,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
     return Suite(
         base=str(base), text_encoder=encoder, aligned=encoder, shipped=str(home / "shipped"), recogniser=str(home / "recogniser"),
         train=("steps=4", "batch=4", "checkpoint_every=2", "precision=fp32", "resolution_px=64", "sources.1.per_concept=1"),
-        pictures_per_dish=4, prompts_per_dish=1, steps=1, batch=8,
+        pictures_per_dish=4, prompts_per_dish=1, general_prompts=THINGS, steps=1, batch=8,
     )  # fmt: skip
 
 
@@ -91,16 +96,31 @@ def test_every_stage_leaves_its_file(done: tuple[QuickstartOutcome, list[str]]) 
 def test_the_arms_draw_the_same_prompts_with_the_same_seeds(done: tuple[QuickstartOutcome, list[str]]) -> None:
     place = done[0].folder / "arms"
     records = [json.loads((place / f"{arm}.json").read_text(encoding="utf-8")) for arm in ARMS]
-    assert all(record["pictures"] == records[0]["pictures"] for record in records)
-    assert len({json.dumps(record["hashes"], sort_keys=True) for record in records}) == len(ARMS), "four different models"
+    *korean, english = records
+    assert all(record["pictures"] == records[0]["pictures"] for record in korean)
+    assert len({json.dumps(record["hashes"], sort_keys=True) for record in korean}) == len(korean) == 4, "four different models"
     assert {p["form"] for p in records[0]["pictures"]} == set(FORMS)
-    assert len({p["seed"] for p in records[0]["pictures"]}) == len(records[0]["pictures"]) == DISHES * 2
+    assert len({p["seed"] for p in records[0]["pictures"]}) == len(records[0]["pictures"]) == DISHES * 2 + THINGS
+    assert english["hashes"] == records[0]["hashes"], "the base"
+    assert [{**p, "drawn": p["text"]} for p in english["pictures"]] == records[0]["pictures"][-THINGS:], "the same things and seeds"
+
+
+def test_the_general_prompts_are_of_the_general_world_and_only_they_have_english(done: tuple[QuickstartOutcome, list[str]]) -> None:
+    pictures = json.loads((done[0].folder / "arms" / "english.json").read_text(encoding="utf-8"))["pictures"]
+    assert [p["slug"] for p in pictures] == [c.slug for c in things(THINGS)]
+    assert all(p["drawn"] == p["english"] and p["english"].isascii() and not p["text"].isascii() for p in pictures)
+    asked = make_prompts(dishes(), 8, things(32))
+    assert [sum(p.form == form for p in asked) for form in FORMS] == [64, 64, 32]
+    assert all(bool(p.english) == (p.form == GENERAL) for p in asked) and {CONCEPTS[p.slug].world for p in asked if p.english} == {"general"}
+    assert [p.seed - asked[0].seed for p in asked] == list(range(160)), "one seed a picture"
 
 
 def test_the_scores_count_every_picture(done: tuple[QuickstartOutcome, list[str]]) -> None:
     scores = done[0].scores
-    assert [scores[arm][form]["n"] for arm in ARMS for form in FORMS] == [DISHES] * 8
-    assert scores["trained_minus_swap"]["rich"]["n"] == DISHES
+    assert [scores[arm][form]["n"] for arm in ARMS for form in ARMS[arm]] == [DISHES, DISHES, THINGS] * 4 + [THINGS]
+    assert [one["n"] for one in scores["trained_minus_swap"].values()] == [DISHES, DISHES, THINGS]
+    assert scores["trained_minus_english"]["general"]["n"] == THINGS
+    assert "look_alike" in scores["swap"]["noun"] and "look_alike" not in scores["swap"]["general"], "a car has none"
     json.dumps(scores)
 
 
@@ -115,12 +135,23 @@ class TestReport:
         assert not re.search(r"https?://|@import|<script|<link|<iframe", html)
 
     def test_speaks_both_languages(self, html: str) -> None:
-        for words in ("축소판", "점수", "걸린 시간", "This is the miniature", "Scores", "What to try next", "keep-all", "prefers-color-scheme: dark"):
+        for words in (
+            "축소판",
+            "점수",
+            "걸린 시간",
+            "This is the miniature",
+            "Scores",
+            "일반 한국어 프롬프트",
+            "General Korean prompts",
+            "What to try next",
+            "keep-all",
+            "prefers-color-scheme: dark",
+        ):
             assert words in html
 
-    def test_shows_every_dish_four_times_in_both_forms(self, html: str) -> None:
-        # The first picture, two grids, and the examples.
-        assert html.count("<img ") == 1 + 2 * DISHES * len(ARMS) + DISHES
+    def test_shows_every_dish_four_times_in_both_forms_and_of_the_general_things_some(self, html: str) -> None:
+        # The first picture, two grids and a small one, and the examples.
+        assert html.count("<img ") == 1 + 2 * DISHES * 4 + THINGS // SHOWN_EVERY * len(ARMS) + DISHES
         assert "{{" not in html and "None" not in html
 
     def test_draws_the_loss_curve(self, html: str) -> None:
@@ -180,8 +211,37 @@ def test_what_is_missing_or_damaged_is_made_again_and_nothing_else(done: tuple[Q
     assert {name for name in after if after[name] != before[name]} == {
         "hello.png",
         "hello.json",
-        *(f"arms/swap{end}" for end in ("-rich.png", "-noun.png", ".json")),
+        *(f"arms/swap{end}" for end in ("-rich.png", "-noun.png", "-general.png", ".json")),
     }
+
+
+def test_a_folder_of_an_earlier_version_keeps_what_it_learned_and_draws_again(done: tuple[QuickstartOutcome, list[str]], suite: Suite) -> None:
+    folder = done[0].folder
+    timings, scores = (json.loads((folder / name).read_text()) for name in ("timings.json", "scores.json"))
+    for arm in ARMS:
+        # As it was left before there were general prompts: fewer sheets, other inputs, and no English.
+        (folder / "arms" / f"{arm}-general.png").unlink()
+        scores[arm].pop(GENERAL), timings[f"draw {arm}"]["made"].pop(f"arms/{arm}-general.png")
+        timings[f"draw {arm}"]["inputs"] = "of an earlier version"
+    del timings["draw english"], scores["english"], scores["trained_minus_english"]
+    timings["score"]["inputs"] = "of an earlier version"
+    write_json(folder / "timings.json", timings)
+    write_json(folder / "scores.json", scores)
+    before = _stamps(folder)
+    again = quickstart(folder, say=lambda _: None, suite=suite)
+    assert again.scores == done[0].scores
+    after = _stamps(folder)
+    assert {name for name in after if after[name] != before.get(name)} == {"scores.json", *(n for n in after if n.startswith("arms/"))}
+    assert set(after) - set(before) == {f"arms/{arm}-general.png" for arm in ARMS}
+
+
+def test_the_page_reads_on_a_phone_and_in_the_dark(done: tuple[QuickstartOutcome, list[str]], browser: "Browser") -> None:
+    for width, scheme in ((390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")):
+        with browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme, offline=True) as context:
+            page = context.new_page()
+            page.goto(done[0].report.as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing runs out at the side"
+            assert page.locator("section", has_text="일반 한국어 프롬프트").locator("img").first.is_visible()
 
 
 class TestLedger:

@@ -1,4 +1,4 @@
-"""The whole chain in miniature: a delivery is written, read, captioned and learned from; four models draw; the recogniser scores them.
+"""The whole chain in miniature: a delivery is written, read, captioned and learned from; five arms draw; the recogniser scores them.
 
 Every stage leaves a file and is passed over when timings.json says that it is finished with the same inputs: to go on after an
 interruption, run the same command again.
@@ -21,7 +21,7 @@ from kimchi.recipes import LoraRecipe, PrepareRecipe, load_recipe, recipe_hash
 
 from . import arms
 from .ledger import Ledger
-from .suite import ARMS, FORMS, HELLO, HELLO_SEED, Suite, dishes, hash_weights, place_of
+from .suite import ARMS, ENGLISH, FORMS, HELLO, HELLO_SEED, Suite, dishes, hash_weights, place_of, things
 
 if TYPE_CHECKING:
     from kimchi.generation.generate import Kimchi
@@ -42,7 +42,7 @@ class QuickstartOutcome:
     seconds: float
     """Time this call took; the report holds the time of every stage."""
     scores: dict[str, Any]
-    """arm => form => recognised share with its interval, look-alike and none shares; and trained_minus_swap."""
+    """arm => form => recognised share with its interval, look-alike and none shares; trained_minus_swap and trained_minus_english by form."""
     folder: Path
 
 
@@ -107,8 +107,8 @@ def quickstart(
             train(train_recipe, watch=lambda now: told("training", now.step, now.steps), report=told)
     gc.collect()
 
-    # draw: four arms, the same prompts and seeds
-    prompts, place = arms.make_prompts(concepts, suite.prompts_per_dish), folder / "arms"
+    # draw: five arms, the same prompts and seeds
+    prompts, place = arms.make_prompts(concepts, suite.prompts_per_dish, things(suite.general_prompts)), folder / "arms"
     asked = sha256(json.dumps([asdict(p) for p in prompts], ensure_ascii=False).encode())
     for arm in ARMS:
         model = {"arm": arm, **drawing, **(ledger.hash_of("train") if arm == "trained" else {})}
@@ -167,18 +167,18 @@ def _painter(arm: str, suite: Suite, food: Path) -> "Kimchi":
     from kimchi.generation.generate import Kimchi
     from kimchi.models.load import load_base, load_model, with_encoder
 
-    if arm == "base":
+    if arm in ("base", ENGLISH):
         model = load_base(suite.base)
     elif arm == "swap":
         model = with_encoder(load_base(suite.base), suite.text_encoder, "mini-raw")
     else:
         model = load_model(str(food) if arm == "trained" else suite.shipped)
-    # One device for all four arms, and the same one on every machine: only then is the same seed the same noise and the same picture.
+    # One device for all arms, and the same one on every machine: only then is the same seed the same noise and the same picture.
     return Kimchi(model, "cpu")
 
 
 def _draw(arm: str, suite: Suite, food: Path, prompts: list[arms.Prompt], place: Path, told: Report) -> None:
-    title = f"drawing arm {ARMS.index(arm) + 1} of {len(ARMS)}, {arm}"
+    title = f"drawing arm {list(ARMS).index(arm) + 1} of {len(ARMS)}, {arm}"
     painter = _painter(arm, suite, food)
     arms.draw(painter, arm, prompts, place, steps=suite.steps, batch=suite.batch, on_step=lambda done, total, _: told(title, done, total))
 
@@ -191,18 +191,24 @@ def _score(suite: Suite, prompts: list[arms.Prompt], place: Path, told: Report) 
     recogniser = Recogniser.load(place_of(suite.recogniser))
     found: dict[str, dict[str, Any]] = {arm: {} for arm in ARMS}
     for i, arm in enumerate(ARMS):
-        for form in FORMS:
+        for form in ARMS[arm]:
             slugs = [p.slug for p in prompts if p.form == form]
             found[arm][form] = asdict(score(list(zip(arms.read(place, arm, form), slugs, strict=True)), recogniser))
         told("scoring", i + 1, len(ARMS))
-    gain = {form: asdict(paired_difference(found["trained"][form]["right"], found["swap"][form]["right"])) for form in FORMS}
-    return {**found, "trained_minus_swap": gain}
+
+    def gains(over: str) -> dict[str, Any]:
+        return {form: asdict(paired_difference(found["trained"][form]["right"], found[over][form]["right"])) for form in ARMS[over]}
+
+    return {**found, "trained_minus_swap": gains("swap"), "trained_minus_english": gains(ENGLISH)}
 
 
 def _brief(scores: dict[str, Any]) -> dict[str, Any]:
     """The numbers that a person asks for first."""
-    brief: dict[str, Any] = {
-        arm: {form: {**score["recognised"], "look_alike": score["look_alike"]["share"], "none": score["none"]["share"]} for form, score in scores[arm].items()}
-        for arm in ARMS
-    }
-    return {**brief, "trained_minus_swap": scores["trained_minus_swap"]}
+    brief: dict[str, Any] = {arm: {form: _shares(score) for form, score in scores[arm].items()} for arm in ARMS}
+    return {**brief, **{name: scores[name] for name in ("trained_minus_swap", "trained_minus_english")}}
+
+
+def _shares(score: dict[str, Any]) -> dict[str, Any]:
+    # General things have no look-alikes, and none of none is no 0 %.
+    like = {"look_alike": score["look_alike"]["share"]} if score["look_alike"]["n"] else {}
+    return {**score["recognised"], **like, "none": score["none"]["share"]}

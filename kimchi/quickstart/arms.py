@@ -1,4 +1,4 @@
-"""The four arms of the comparison: the same prompts with the same seeds, drawn by four models, kept as contact sheets."""
+"""The arms of the comparison: the same prompts with the same seeds, drawn by several models, kept as contact sheets."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from kimchi.data.sample_world import Concept, picture
 from kimchi.data.sample_world.captions import captions
 from kimchi.generation.sampler import OnStep
 
-from .suite import FORMS
+from .suite import ARMS, ENGLISH, GENERAL
 
 if TYPE_CHECKING:
     from kimchi.generation.generate import Kimchi
@@ -33,33 +33,40 @@ class Prompt:
     form: str
     """One of FORMS."""
     text: str
+    """In Korean."""
+    english: str
+    """What the English arm is given instead; empty where it draws nothing."""
     seed: int
 
 
-def make_prompts(concepts: Sequence[Concept], per_concept: int) -> list[Prompt]:
-    """The rich captions of pictures that nobody was shown, then as many nouns; concept by concept within each form.
+def make_prompts(dishes: Sequence[Concept], per_dish: int, general: Sequence[Concept]) -> list[Prompt]:
+    """The rich captions of pictures that nobody was shown, then as many nouns, then a rich caption of each general thing.
 
     The rich ones say what is true of drawings that no delivery holds.
     """
     culture = load_culture("ko")
-    asked = [(c, captions(picture(c, FIRST_SEED + i)).ko) for c in concepts for i in range(per_concept)]
-    slugs = [c.slug for c, _ in asked]
-    texts = [("rich", text) for _, text in asked] + [("noun", culture.noun(c.label[-1])) for c, _ in asked]
-    return [Prompt(slug=slug, form=form, text=text, seed=FIRST_SEED + i) for i, (slug, (form, text)) in enumerate(zip(slugs * len(FORMS), texts, strict=True))]
+    shown = [picture(c, FIRST_SEED + i) for c in dishes for i in range(per_dish)]
+    asked = [(p.concept.slug, "rich", captions(p).ko, "") for p in shown]
+    asked += [(p.concept.slug, "noun", culture.noun(p.concept.label[-1]), "") for p in shown]
+    twins = [(c.slug, captions(picture(c, FIRST_SEED))) for c in general]
+    asked += [(slug, GENERAL, twin.ko, twin.en) for slug, twin in twins]
+    return [Prompt(slug=slug, form=form, text=ko, english=en, seed=FIRST_SEED + i) for i, (slug, form, ko, en) in enumerate(asked)]
 
 
 def files(folder: Path, arm: str) -> list[Path]:
     """What one arm leaves: a sheet a form, and the record of how they were made."""
-    return [*(folder / f"{arm}-{form}.png" for form in FORMS), folder / f"{arm}.json"]
+    return [*(folder / f"{arm}-{form}.png" for form in ARMS[arm]), folder / f"{arm}.json"]
 
 
 def draw(painter: "Kimchi", arm: str, prompts: Sequence[Prompt], folder: Path, *, steps: int, batch: int, on_step: OnStep | None = None) -> None:
     """Draw one arm; its record is written last."""
-    drawn = painter.generate([p.text for p in prompts], seed=prompts[0].seed, steps=steps, batch=batch, on_step=on_step)
-    for form in FORMS:
-        _write_sheet([d.image for d, p in zip(drawn, prompts, strict=True) if p.form == form], folder / f"{arm}-{form}.png")
+    asked = [p for p in prompts if p.form in ARMS[arm]]
+    texts = [p.english if arm == ENGLISH else p.text for p in asked]
+    drawn = painter.generate(texts, seed=asked[0].seed, steps=steps, batch=batch, on_step=on_step)
+    for form in ARMS[arm]:
+        _write_sheet([d.image for d, p in zip(drawn, asked, strict=True) if p.form == form], folder / f"{arm}-{form}.png")
     record: dict[str, Any] = {key: drawn[0].provenance[key] for key in ("model", "hashes", "miniature", "steps", "guidance", "scheduler", "size_px", "device")}
-    pictures = [{**asdict(p), "drawn": d.provenance["prompt"], "cut": d.cut} for p, d in zip(prompts, drawn, strict=True)]
+    pictures = [{**asdict(p), "drawn": d.provenance["prompt"], "cut": d.cut} for p, d in zip(asked, drawn, strict=True)]
     sheets = {path.name: hash_files([path], 64) for path in files(folder, arm)[:-1]}
     write_json(folder / f"{arm}.json", {"arm": arm, **record, "batch": batch, "columns": _COLUMNS, "sheets": sheets, "pictures": pictures})
 

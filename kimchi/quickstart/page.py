@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,20 @@ from kimchi.records import CaptionedRecord
 
 from . import arms
 from .ledger import Ledger
-from .suite import ARMS, FORMS, HELLO, HELLO_SEED, Suite
+from .suite import ARMS, DISH_FORMS, ENGLISH, GENERAL, HELLO, HELLO_SEED, Suite, things
 
 ARM_TITLES = {
     "base": ("바탕 모델에 한국어 그대로", "the base, given Korean as it is"),
     "swap": ("한국어 CLIP만 바꿔 끼움", "Korean-CLIP swapped in, untrained"),
     "trained": ("방금 학습한 KIMCHI", "KIMCHI, trained just now"),
     "shipped": ("함께 제공되는 mini-ko", "the shipped mini-ko"),
+    ENGLISH: ("바탕 모델에 영어로 (상한)", "the base, given English: the ceiling"),
 }
-FORM_TITLES = {"rich": ("자세한 설명", "rich caption"), "noun": ("이름만", "noun alone")}
+FORM_TITLES = {"rich": ("자세한 설명", "rich caption"), "noun": ("이름만", "noun alone"), GENERAL: ("일반 한국어 프롬프트", "general Korean prompts")}
 GOALS = {"rich": 0.70, "noun": 0.55}
-"""What the arm trained just now should reach."""
+"""What the arm trained just now should reach; of the general form the English arm is the measure."""
+SHOWN_EVERY = 4
+"""Of the general things, one in so many has its pictures on the page."""
 STAGE_TITLES = {
     "hello": ("첫 그림", "first picture"),
     "delivery": ("표본 자료 만들기", "writing the sample delivery"),
@@ -47,14 +50,17 @@ def write_page(path: Path, ledger: Ledger, concepts: Sequence[Concept], prompts:
     folder = path.parent
     scores = _json(folder / "scores.json")
     card = _json(folder / "food" / "card.json")
+    shown = {**dict.fromkeys(DISH_FORMS, concepts), GENERAL: things(suite.general_prompts)[::SHOWN_EVERY]}
     values: dict[str, Any] = {
         "version": __version__,
         "hello": Image.open(folder / "hello.png"),
         "hello_prompt": HELLO,
         "hello_seed": HELLO_SEED,
-        "arms": [{"key": arm, "ko": ARM_TITLES[arm][0], "en": ARM_TITLES[arm][1]} for arm in ARMS],
-        "forms": [{"key": form, "ko": FORM_TITLES[form][0], "en": FORM_TITLES[form][1], "goal": GOALS[form]} for form in FORMS],
-        "grids": {form: list(_grid(folder / "arms", form, concepts, prompts)) for form in FORMS},
+        "arms": [_titled(arm, ARM_TITLES) for arm in ARMS if arm != ENGLISH],
+        "english": _titled(ENGLISH, ARM_TITLES),
+        "forms": [{**_titled(form, FORM_TITLES), "goal": GOALS[form]} for form in DISH_FORMS],
+        "general": {**_titled(GENERAL, FORM_TITLES), "count": suite.general_prompts},
+        "grids": {form: list(_grid(folder / "arms", form, of, prompts)) for form, of in shown.items()},
         "scores": scores,
         "dishes": {c.slug: c for c in concepts},
         "count": suite.prompts_per_dish * len(concepts),
@@ -74,17 +80,22 @@ def write_page(path: Path, ledger: Ledger, concepts: Sequence[Concept], prompts:
     write_text(path, render("quickstart.html", values))
 
 
+def _titled(key: str, titles: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    return {"key": key, "ko": titles[key][0], "en": titles[key][1]}
+
+
 def _json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _grid(place: Path, form: str, concepts: Sequence[Concept], prompts: Sequence[arms.Prompt]) -> Iterator[dict[str, Any]]:
-    """A row a dish: its first prompt, whatever became of it, as each arm drew it."""
-    drawn = {arm: arms.read(place, arm, form) for arm in ARMS}
+    """A row a concept: its first prompt, whatever became of it, as each arm drew it."""
+    drawn = {arm: arms.read(place, arm, form) for arm, forms in ARMS.items() if form in forms}
     asked = [p for p in prompts if p.form == form]
     for concept in concepts:
         first = next(i for i, p in enumerate(asked) if p.slug == concept.slug)
-        yield {"concept": concept, "prompt": asked[first].text, "seed": asked[first].seed, "images": [drawn[arm][first] for arm in ARMS]}
+        images = [images[first] for images in drawn.values()]
+        yield {"concept": concept, "prompt": asked[first].text, "english": asked[first].english, "seed": asked[first].seed, "images": images}
 
 
 def _examples(captions: Path, count: int) -> Iterator[dict[str, Any]]:

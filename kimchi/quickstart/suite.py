@@ -4,13 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kimchi.data.files import hash_files, sha256
-from kimchi.data.sample_world import CONCEPTS, Concept
+from kimchi.data.sample_world import CONCEPTS, Concept, worlds
 from kimchi.errors import ModelError
 
-ARMS = ("base", "swap", "trained", "shipped")
-"""The base given Korean as it is; Korean-CLIP swapped in, untrained; KIMCHI as just trained; the shipped mini."""
-FORMS = ("rich", "noun")
-"""A rich caption as `prepare` words it, and the noun alone."""
+DISH_FORMS = ("rich", "noun")
+"""A dish by a rich caption as `prepare` words it, and by its noun alone."""
+GENERAL = "general"
+"""A thing of the general world, which the base can draw, by a rich caption in Korean."""
+FORMS = (*DISH_FORMS, GENERAL)
+ENGLISH = "english"
+"""The arm that is given the English of the general captions: no Korean can be understood better."""
+ARMS: dict[str, tuple[str, ...]] = {**dict.fromkeys(("base", "swap", "trained", "shipped"), FORMS), ENGLISH: (GENERAL,)}
+"""The base given Korean as it is; Korean-CLIP swapped in, untrained; KIMCHI as just trained; the shipped mini; the base given English. Each
+with the forms it draws."""
 HELLO, HELLO_SEED = "한국의 라면을 그려줘", 7
 
 
@@ -31,7 +37,9 @@ class Suite:
     """Changes to the training recipe: ("steps=3",)."""
     pictures_per_dish: int = 45
     prompts_per_dish: int = 8
-    """Of each form."""
+    """Of each of DISH_FORMS."""
+    general_prompts: int = 32
+    """Of the general world's things, one prompt each; there are 32."""
     steps: int = 20
     """Denoising steps of the four arms."""
     batch: int = 16
@@ -41,6 +49,11 @@ class Suite:
 def dishes() -> list[Concept]:
     """The Korean dishes of the sample world, which the quickstart learns."""
     return [c for c in CONCEPTS.values() if c.world == "korean" and c.category == "food"]
+
+
+def things(count: int) -> list[Concept]:
+    """The first things of the general world."""
+    return worlds("general")[:count]
 
 
 def place_of(name: str) -> Path:

@@ -1,9 +1,12 @@
 """The numbers of alignment, measured on this machine and printed beside what they should be.
 
-    python tests/benchmarks/align.py                          everything: about half an hour on 2 cores
+    python tests/benchmarks/align.py                          everything but culture: about half an hour on 2 cores
     python tests/benchmarks/align.py --part gap --part general --per-concept 3
     python tests/benchmarks/align.py --arm a0=runs/a0-only    one more encoder, in every part
     python tests/benchmarks/align.py --part cost              A1's step at the true size of SD 1.5, random weights
+    python tests/benchmarks/align.py --part culture --runs runs/culture
+                                                              eighteen trainings, hours. Stopped, the same command goes on. Two cores do better
+                                                              with two of it at once, OMP_NUM_THREADS=1 before each: they share the work
 
 Prompts are captions of pictures whose seeds no training and no recogniser has used; the same prompt has the same seed in every arm.
 The recogniser only measures: no checkpoint was chosen by it. Nothing here fails on a number: a bar that is missed is printed as missed.
@@ -13,24 +16,28 @@ import argparse
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
-from spine import Prompt, Row, prompts, table
+from culture import BUDGETS, SEEDS, Found, Study, crossed_difference
+from spine import FORMS, Prompt, Row, prompts, table
 
 from kimchi import Kimchi
 from kimchi.data.files import write_json
 from kimchi.data.sample_world import picture, worlds
 from kimchi.data.sample_world.captions import captions
-from kimchi.eval.intervals import Share, paired_difference, wilson
+from kimchi.eval.intervals import Difference, Share, paired_difference, wilson
 from kimchi.models.load import load_base, with_encoder
 from kimchi.models.places import weights_folder
 from kimchi.models.recogniser import Recogniser
+from kimchi.models.translator import Translator
 from kimchi.recipes import load_recipe
 from kimchi.training.align.pairs import held_out
 from kimchi.training.align.run import measure_gaps
@@ -38,7 +45,12 @@ from kimchi.training.align.run import measure_gaps
 SEED = 8_200_000
 """Of the drawings, and of the pictures whose captions hold unseen compositions."""
 RECIPE = "mini_align"
-ENGLISH, RAW, ALIGNED = "English on the base", "raw swap", "aligned"
+ENGLISH, TRANSLATED, RAW, ALIGNED = "English on the base", "translated, on the base", "raw swap", "aligned"
+ENCODERS = {RAW: "mini-korean-clip", ALIGNED: "mini-aligned-clip"}
+LEAST_GAIN = {100: 0.05, 300: 0.05, 1000: -0.01}
+"""Steps => how much better a LoRA on the aligned encoder should be than one on the raw swap."""
+Asked = Callable[[str], list[Prompt]]
+"""Language => the prompts in it."""
 
 
 @dataclass(kw_only=True)
@@ -47,25 +59,38 @@ class Bench:
 
     per_concept: int
     encoders: dict[str, str]
-    """Arm -> text encoder; the English arm has none."""
+    """Arm -> text encoder; the arms that draw English have none."""
+    study: Study
     recogniser: Recogniser = field(default_factory=lambda: Recogniser.load(weights_folder() / "recogniser"))
     drawn: dict[str, list[bool]] = field(default_factory=dict[str, list[bool]])
 
-    def right(self, arm: str, name: str, asked: Callable[[str], list[Prompt]], *, attributes: bool = False) -> list[bool]:
+    @cached_property
+    def translator(self) -> Translator:
+        """The mini LLaMA."""
+        return Translator.load(device="cpu")
+
+    def right(self, arm: str, name: str, asked: Asked, *, attributes: bool = False) -> list[bool]:
         """Per prompt: was the concept recognised, and with `attributes` every stated colour and place too."""
         key = f"{name}: {arm}"
         if key not in self.drawn:
             found = asked("en" if arm == ENGLISH else "ko")
-            base = load_base("mini-base")
-            painter = Kimchi(base if arm == ENGLISH else with_encoder(base, self.encoders[arm], arm), device="cpu")
-            images = [made.image for made in painter.generate([p.text for p in found], seed=SEED, batch=16)]
-            sights = self.recogniser.see(images)
-            self.drawn[key] = [
-                s.concept == p.picture.concept.slug and (not attributes or all(str(getattr(s, a)) == p.stated[a] for a in ("colour", "place")))
-                for s, p in zip(sights, found, strict=True)
-            ]
+            if arm == TRANSLATED:
+                found = [replace(p, text=text) for p, text in zip(found, self.translator.translate([p.text for p in found]), strict=True)]
+            self.drawn[key] = self.judge(self._painter(arm), found, attributes=attributes)
             print(f"  {key}: {_said(_share(self.drawn[key]))}", flush=True)
         return self.drawn[key]
+
+    def judge(self, painter: Kimchi, found: Sequence[Prompt], *, attributes: bool = False) -> list[bool]:
+        """Draw, and per prompt tell what `right` tells."""
+        sights = self.recogniser.see([made.image for made in painter.generate([p.text for p in found], seed=SEED, batch=16)])
+        return [
+            s.concept == p.picture.concept.slug and (not attributes or all(str(getattr(s, a)) == p.stated[a] for a in ("colour", "place")))
+            for s, p in zip(sights, found, strict=True)
+        ]
+
+    def _painter(self, arm: str) -> Kimchi:
+        base = load_base("mini-base")
+        return Kimchi(with_encoder(base, self.encoders[arm], arm) if arm in self.encoders else base, device="cpu")
 
 
 def unseen(language: str, number: int) -> list[Prompt]:
@@ -97,6 +122,10 @@ def _said(share: Share) -> str:
     return f"{100 * share.share:.1f} % ({100 * share.low:.1f}-{100 * share.high:.1f}) of {share.n}"
 
 
+def _points(change: Difference) -> str:
+    return f"{100 * change.difference:+.1f} points ({100 * change.low:+.1f} to {100 * change.high:+.1f})"
+
+
 def gap(bench: Bench) -> list[Row]:
     """The alignment gap as it came and aligned, on pairs of its own."""
     recipe = load_recipe(RECIPE, (f"measure.pairs={32 * max(2, bench.per_concept)}",), kind="align")
@@ -111,30 +140,102 @@ def gap(bench: Bench) -> list[Row]:
     return [*rows, Row(what="alignment gap, aligned as a share of raw", bar="<= 0.25", measured=f"{share:.3f}", met=share <= 0.25)]
 
 
-def _compared(bench: Bench, name: str, asked: Callable[[str], list[Prompt]], bar: float, *, attributes: bool = False) -> list[Row]:
+def _compared(bench: Bench, name: str, asked: Asked, bar: float, *, attributes: bool = False) -> list[Row]:
     english = bench.right(ENGLISH, name, asked, attributes=attributes)
     rows = [Row(what=f"{name}: {ENGLISH}", bar="reported", measured=_said(_share(english)))]
-    for arm in bench.encoders:
+    for arm in (TRANSLATED, *bench.encoders):
         found = bench.right(arm, name, asked, attributes=attributes)
-        ratio, change = sum(found) / max(1, sum(english)), paired_difference(found, english)
-        words = f"{_said(_share(found))} = {100 * ratio:.1f} % of English; "
-        words += f"{100 * change.difference:+.1f} points ({100 * change.low:+.1f} to {100 * change.high:+.1f})"
+        ratio = sum(found) / max(1, sum(english))
+        words = f"{_said(_share(found))} = {100 * ratio:.1f} % of English; {_points(paired_difference(found, english))}"
         met = ratio >= bar if arm == ALIGNED else None
         rows.append(Row(what=f"{name}: {arm}", bar=f">= {100 * bar:.0f} % of English" if arm == ALIGNED else "reported", measured=words, met=met))
-    return rows
+    return [*rows, _translations(bench, name, asked)]
+
+
+def _translations(bench: Bench, name: str, asked: Asked) -> Row:
+    """How well the Korean was translated."""
+    twins, texts = asked("en"), bench.translator.translate([p.text for p in asked("ko")])
+    names = [f"{re.escape(p.picture.concept.en)}|{re.escape(p.picture.concept.en_plural)}" for p in twins]
+    kept = [bool(re.search(rf"\b({name})\b", text)) for name, text in zip(names, texts, strict=True)]
+    exact = [text == p.text.removeprefix("a picture of ") for p, text in zip(twins, texts, strict=True)]
+    return Row(
+        what=f"{name}: translations that keep the concept's English name", bar="reported", measured=f"{_said(_share(kept))}; exact: {_said(_share(exact))}"
+    )
 
 
 def general(bench: Bench) -> list[Row]:
     """General Korean prompts, rich captions and nouns alone."""
     rows: list[Row] = []
-    for form in ("rich", "noun"):
-        rows += _compared(bench, f"general, {form}", lambda language, form=form: prompts("general", language, form, bench.per_concept), 0.97)
+    for form in FORMS:
+        rows += _compared(bench, f"general, {form}", _world(bench, "general", form), 0.97)
     return rows
+
+
+def _world(bench: Bench, world: str, form: str) -> Asked:
+    return lambda language: prompts(world, language, form, bench.per_concept)
 
 
 def compositions(bench: Bench) -> list[Row]:
     """Concept, colour and place that were never read together."""
     return _compared(bench, "unseen compositions", lambda language: unseen(language, 24 * bench.per_concept), 0.90, attributes=True)
+
+
+def culture(bench: Bench) -> list[Row]:
+    """Culture prompts under LoRAs of one budget, on the aligned encoder and on the raw swap; what that left of general Korean; the baselines."""
+    asked = {form: prompts("korean", "ko", form, bench.per_concept) for form in FORMS} | {"general": prompts("general", "ko", "rich", bench.per_concept)}
+    found = bench.study.judged(list(ENCODERS.values()), asked, bench.judge)
+    bench.drawn |= {f"{bench.study.place(run).name}: {name}": right for run, names in found.items() for name, right in names.items()}
+    english, rows = bench.right(ENGLISH, "general, rich", _world(bench, "general", "rich")), list[Row]()
+    for steps in bench.study.budgets:
+        rows += _taught(found, steps, sum(english) / len(english))
+    for form in FORMS:
+        name, of = f"culture, {form}", _world(bench, "korean", form)
+        rows += [Row(what=f"{name}: {TRANSLATED}, no LoRA", bar="reported", measured=_said(_share(bench.right(TRANSLATED, name, of))))]
+        rows += [_translations(bench, name, of)]
+    return [*rows, Row(what=f"general, rich: {ENGLISH}", bar="reported", measured=_said(_share(english)))]
+
+
+def _taught(found: Found, steps: int, english: float) -> list[Row]:
+    """One budget; the interval of the difference is explained at crossed_difference."""
+
+    def by_seed(arm: str, *names: str) -> list[list[bool]]:
+        runs = sorted((run for run in found if (run.encoder, run.steps) == (ENCODERS[arm], steps)), key=lambda run: run.seed)
+        return [[right for name in names for right in found[run][name]] for run in runs]
+
+    def difference(*names: str) -> Difference:
+        return crossed_difference(by_seed(ALIGNED, *names), by_seed(RAW, *names))
+
+    gain, bar = difference(*FORMS), LEAST_GAIN.get(steps)
+    words = f"{_points(gain)}; " + ", ".join(f"{form} {_points(difference(form))}" for form in FORMS)
+    rows = [
+        Row(
+            what=f"culture, {steps} steps: aligned + LoRA less raw swap + LoRA",
+            bar="reported" if bar is None else f">= {100 * bar:+.0f} points",
+            measured=words,
+            met=None if bar is None else gain.difference >= bar,
+        )
+    ]
+    for arm in ENCODERS:
+        culture = ", ".join(f"{form} {_mean(by_seed(arm, form))}" for form in FORMS)
+        kept = by_seed(arm, "general")
+        rows += [
+            Row(what=f"  culture, {steps} steps: {arm} + LoRA", bar="reported", measured=culture),
+            Row(
+                what=f"  general, rich, {steps} steps: {arm} + LoRA",
+                bar="reported",
+                measured=f"{_mean(kept)} = {100 * _flat(kept) / (english or 1):.1f} % of English",
+            ),
+        ]
+    return [*rows, Row(what=f"  general, rich, {steps} steps: aligned less raw swap", bar="reported", measured=_points(difference("general")))]
+
+
+def _flat(rows: Sequence[Sequence[bool]]) -> float:
+    """The share of all."""
+    return sum(map(sum, rows)) / sum(map(len, rows))
+
+
+def _mean(rows: Sequence[Sequence[bool]]) -> str:
+    return f"{100 * _flat(rows):.1f} % (by seed {', '.join(f'{100 * _flat([row]):.1f}' for row in rows)})"
 
 
 def duration(bench: Bench) -> list[Row]:
@@ -185,7 +286,11 @@ def _peak_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-PARTS: dict[str, Callable[[Bench], list[Row]]] = {"gap": gap, "general": general, "unseen": compositions, "time": duration, "cost": cost}
+PARTS: dict[str, Callable[[Bench], list[Row]]] = {
+    "gap": gap, "general": general, "unseen": compositions, "time": duration, "cost": cost, "culture": culture,
+}  # fmt: skip
+LONG = ("culture",)
+"""Measured only when asked for."""
 
 
 def main() -> None:
@@ -195,12 +300,17 @@ def main() -> None:
     parser.add_argument("--per-concept", type=int, default=6, help="prompts per concept and form; 6 is 192 of the general world")
     parser.add_argument("--arm", action="append", default=[], metavar="NAME=ENCODER", help="one more text encoder; repeatable")
     parser.add_argument("--no-raw", action="store_true", help="leave the raw swap out")
+    parser.add_argument("--runs", type=Path, default=Path("runs/culture"), help="culture: where its trainings are kept, and found again")
+    parser.add_argument("--steps", type=int, action="append", help="culture: a budget of steps, in place of 100, 300 and 1,000; repeatable")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="culture: trainings of each budget and encoder")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="culture: change the recipe of its trainings; repeatable")
     parser.add_argument("--json", type=Path, help="write every number to this file")
     options = parser.parse_args()
     arms = dict(arm.split("=", 1) for arm in options.arm)
-    encoders = ({} if options.no_raw else {RAW: "mini-korean-clip"}) | arms | {ALIGNED: "mini-aligned-clip"}
-    bench, found = Bench(per_concept=options.per_concept, encoders=encoders), dict[str, list[Row]]()
-    for part in options.part or PARTS:
+    encoders = ({} if options.no_raw else {RAW: ENCODERS[RAW]}) | arms | {ALIGNED: ENCODERS[ALIGNED]}
+    study = Study(folder=options.runs, budgets=tuple(options.steps or BUDGETS), seeds=options.seeds, changes=tuple(options.set))
+    bench, found = Bench(per_concept=options.per_concept, encoders=encoders, study=study), dict[str, list[Row]]()
+    for part in options.part or [part for part in PARTS if part not in LONG]:
         found[part] = PARTS[part](bench)
         print(table(found[part]), flush=True)
     if options.json:
