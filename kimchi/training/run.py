@@ -12,7 +12,7 @@ from kimchi.recipes import LoraRecipe, MiniPartRecipe, recipe_hash
 
 from . import checkpoints, loop
 
-STANDS_ON = {"vae_decoder": ("vae",)}
+STANDS_ON = {"vae_decoder": ("vae",), "recogniser_paint": ("recogniser",)}
 """Parts that improve the weights of another part: its stage stays on the card."""
 
 

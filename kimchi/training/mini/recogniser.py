@@ -11,9 +11,11 @@ from torch.nn import functional as F
 
 from kimchi.data.files import write_json
 from kimchi.data.sample_world import CONCEPTS, Picture, worlds
+from kimchi.data.sample_world.captions import captions
+from kimchi.data.sample_world.concepts import World
 from kimchi.models.networks import channels_last
 from kimchi.models.recogniser import ANSWERS, NONE, Network
-from kimchi.recipes import MiniPartRecipe, recipe_hash
+from kimchi.recipes import MiniPartRecipe, Optimiser, recipe_hash
 from kimchi.training import loop
 
 from .repaint import repaint
@@ -26,10 +28,29 @@ CLEAN_SHARE = 0.3
 """Of each batch, spoiled and good ones alike, that is shown as it was drawn: a mixture that is always weathered too is never learned for what it is."""
 JOIN_PX = 78
 _NONE = ANSWERS["concept"].index(NONE)
-PAINTED_PER_CONCEPT, PAINTED_SHARE = 20, 0.3
-"""Pictures repainted by the mini base, and how much of the good and of the spoiled part of a batch they fill."""
-PAINTED_STRENGTHS = {"general": [0.15, 0.3, 0.45, 0.6], "korean": [0.1, 0.15, 0.2, 0.3]}
-"""The base has never seen a Korean thing, and from a stronger noise it makes another thing of it."""
+Painters = dict[World, tuple[tuple[str, str, list[float]], ...]]
+"""Who paints which world, with which words (none: the empty prompt, no guidance), from how much noise."""
+WORDINGS: dict[str, Callable[[Picture, int], str]] = {"en": lambda p, i: captions(p, i % 3).en, "ko": lambda p, i: captions(p, i % 3).ko}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paint:
+    """Pictures repainted by the miniature, and how much of the good and of the spoiled part of a batch they fill."""
+
+    painters: Painters
+    per_concept: int
+    share: float
+
+
+FIRST = Paint(
+    painters={
+        # The base has never seen a Korean thing, and from a stronger noise it makes another thing of it; a painter told what there is keeps it.
+        "general": (("mini-base", "", [0.15, 0.3, 0.45, 0.6]), ("mini", "en", [0.3, 0.5, 0.7])),
+        "korean": (("mini-base", "", [0.1, 0.15, 0.2, 0.3]), ("mini", "ko", [0.25, 0.4, 0.5, 0.6])),
+    },
+    per_concept=20,
+    share=0.4,
+)
 Spoiler = Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
 
 
@@ -118,15 +139,25 @@ class _Pool:
     bad_N3HW: torch.Tensor
 
 
-def _painted_pool(recipe: MiniPartRecipe, cache: Path, report: loop.Report | None) -> _Pool:
-    """What the mini base makes of drawings, and of spoiled ones: both, or the look of its paint would itself be an answer."""
+def _painted_pool(recipe: MiniPartRecipe, paint: Paint, cache: Path, report: loop.Report | None) -> _Pool:
+    """What the miniature makes of drawings, and of spoiled ones: both, or the look of its paint would itself be an answer."""
     good: list[torch.Tensor] = []
     items: list[Picture] = []
-    for world in ("general", "korean"):
-        some = world_pictures(worlds(world), PAINTED_PER_CONCEPT, "recogniser")
-        good.append(repaint(draw(some, cache, report=report), PAINTED_STRENGTHS[world], recipe.seed, cache, report))
-        items += some
-    everything = world_pictures(list(CONCEPTS.values()), PAINTED_PER_CONCEPT // 2, "recogniser")
+    for world, painters in paint.painters.items():
+        some = world_pictures(worlds(world), paint.per_concept, "recogniser")
+        drawn = draw(some, cache, report=report)
+        for painter, wording, strengths in painters:
+            prompts = [WORDINGS[wording](p, i) for i, p in enumerate(some)] if wording else []
+            good.append(repaint(drawn, strengths, recipe.seed, cache, report, painter=painter, prompts=prompts))
+            items += some
+    answers = truth(items)
+    # A painter makes of a yellow apple an orange one: the thing is the same, its colour is not.
+    answers["colour"] = torch.full_like(answers["colour"], -100)
+    return _Pool(good_N3HW=torch.cat(good), answers=answers, bad_N3HW=_painted_nothings(recipe, paint, cache, report))
+
+
+def _painted_nothings(recipe: MiniPartRecipe, paint: Paint, cache: Path, report: loop.Report | None) -> torch.Tensor:
+    everything = world_pictures(list(CONCEPTS.values()), paint.per_concept // 2, "recogniser")
     x, concepts, source = to_float(draw(everything, cache, report=report)), truth(everything)["concept"], loop.seed_of(recipe.seed, -1)
     others = _others(concepts, torch.arange(len(concepts)), source)
     third = len(x) // 3
@@ -135,23 +166,27 @@ def _painted_pool(recipe: MiniPartRecipe, cache: Path, report: loop.Report | Non
         for i, name in enumerate(("mixture", "halves", "shuffled"))
     ]
     bad = ((torch.cat(spoiled).clamp(-1, 1) + 1) * 127.5).round().byte()
-    answers = truth(items)
-    # The base paints a yellow apple orange: the thing is the same, its colour is not.
-    answers["colour"] = torch.full_like(answers["colour"], -100)
-    return _Pool(good_N3HW=torch.cat(good), answers=answers, bad_N3HW=repaint(bad, [0.1, 0.2, 0.3], recipe.seed, cache, report))
+    # Weakly, and with the empty prompt: from more noise a painter makes one whole thing of two halves.
+    return torch.cat([repaint(bad, [0.1, 0.2, 0.3], recipe.seed, cache, report, painter=painter) for painter in ("mini-base", "mini")])
 
 
 def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher | None = None, report: loop.Report | None = None) -> dict[str, float]:
     """Train on own seeds; save config.json and model.safetensors; return held-out scores."""
     torch.manual_seed(recipe.seed)
+    return teach(recipe, channels_last(Network()), FIRST, folder, cache, watch, report)
+
+
+def teach(
+    recipe: MiniPartRecipe, network: Network, paint: Paint, folder: Path, cache: Path, watch: loop.Watcher | None, report: loop.Report | None
+) -> dict[str, float]:  # fmt: skip
+    """Train a network, new or taught before, on drawings and paint; calibrate, save, and return held-out scores."""
     items = world_pictures(list(CONCEPTS.values()), recipe.per_concept, "recogniser")
     drawn = _Pool(good_N3HW=draw(items, cache, report=report), answers=truth(items), bad_N3HW=shapes(1000, cache))
-    painted = _painted_pool(recipe, cache, report)
-    network = channels_last(Network())
+    painted = _painted_pool(recipe, paint, cache, report)
 
     def loss_at(step: int) -> torch.Tensor:
         source = loop.seed_of(recipe.seed, step)
-        x, target, drift = _batch(recipe.batch, drawn, painted, source, step)
+        x, target, drift = _batch(recipe.batch, drawn, painted, paint.share, source, step)
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(x)
         total = F.cross_entropy(logits["concept"].float(), target["concept"], label_smoothing=0.05)
@@ -165,7 +200,7 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
         steps=recipe.steps,
         learning_rate=recipe.learning_rate,
         warmup_steps=100,
-        weight_decay=0.05,
+        optimiser=Optimiser(weight_decay=0.05),
         ema=0.995,
         seconds=recipe.minutes * 60,
         checkpoint_every=250,
@@ -179,10 +214,10 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
     return {"loss": sum(losses[-50:]) / len(losses[-50:]), **examine(network, cache)}
 
 
-def _batch(size: int, drawn: _Pool, painted: _Pool, source: torch.Generator, step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor], float]:
+def _batch(size: int, drawn: _Pool, painted: _Pool, share: float, source: torch.Generator, step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor], float]:
     """Pictures B 3 H W float [-1, 1], the right answers, and how far their colours have drifted."""
     spoiled, clean = int(size * NONE_SHARE), int(size * CLEAN_SHARE)
-    bad_painted, good_painted = round(spoiled * PAINTED_SHARE), round((size - spoiled) * PAINTED_SHARE)
+    bad_painted, good_painted = round(spoiled * share), round((size - spoiled) * share)
 
     def some(pictures_N3HW: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         index = torch.randint(len(pictures_N3HW), (count,), generator=source)

@@ -119,7 +119,7 @@ def memory_of(recipe: LoraRecipe, choice: Choice, *, cpu: bool = False, parts: P
     trained = unet.trained + (text.trained if text and recipe.text_lora else 0)
     text_bytes = text.weights_bytes if text else 0
     return Memory(
-        weights=unet.weights_bytes + (text_bytes if live_text else 0), adapter=4 * trained, gradients=4 * trained,
+        weights=unet.weights_bytes * (2 if recipe.lora.dora and recipe.precision == "bf16" else 1) + (text_bytes if live_text else 0), adapter=4 * trained, gradients=4 * trained,
         moments=(2 if recipe.optimiser.name == "adamw8bit" else 8) * trained, average=4 * trained if recipe.ema else 0,
         sample=_contrasted(recipe, unet.peak_bytes) + (text.peak_bytes if text and live_text else 0), micro_batch=choice.micro_batch,
         checkpointing=choice.checkpointing, caching=vae.weights_bytes + 2 * text_bytes + max(1, BATCH_PIXELS // recipe.resolution_px**2) * vae.peak_bytes,
