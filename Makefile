@@ -10,7 +10,7 @@
 BIN := .venv/bin
 PYTHON3 := $(shell for p in $(or $(PYTHON),python3 python3.11 python3.12 python3.13); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-MINI := mini_vae mini_vae_decoder mini_clip mini_unet mini_korean_clip mini_align mini_ko_first mini_ko_second mini_ko_third mini_ko mini_recogniser mini_llava mini_llama
+MINI := mini_vae mini_vae_decoder mini_clip mini_unet mini_korean_clip mini_align mini_ko_first mini_ko_second mini_ko_third mini_ko mini_recogniser mini_recogniser_paint mini_llava mini_llama
 
 .PHONY: quickstart test slow bench mini lint
 

@@ -29,10 +29,12 @@ from spine import Row, table
 from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from kimchi.data.files import write_json, write_text
+from kimchi.data.files import write_json
+from kimchi.data.jsonl import write_records
 from kimchi.models.places import weights_folder
 from kimchi.recipes import LoraRecipe, load_recipe
 from kimchi.recipes.lora import Lora
+from kimchi.records import CaptionedRecord
 from kimchi.training.run import train
 from kimchi.training.watch.log import read_log
 
@@ -80,13 +82,13 @@ def sd15(folder: Path) -> Path:
 def pictures(folder: Path, count: int, size_px: int) -> Path:
     """A captions.jsonl with random photographs, larger than they are trained on, as JPEG."""
     folder.mkdir(parents=True, exist_ok=True)
-    rng, lines = np.random.default_rng(0), list[str]()
+    rng, records = np.random.default_rng(0), list[CaptionedRecord]()
     for i in range(count):
         small = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
         small.resize((2 * size_px, 2 * size_px), Image.Resampling.BICUBIC).save(folder / f"{i}.jpg", quality=90)
-        record = {"id": f"{i:016x}", "path": str(folder / f"{i}.jpg"), "labels": ["음식", "라면"], "caption_noun": "라면", "caption_ko": f"라면 사진 {i}"}
-        lines.append(json.dumps(record | {"caption_en": f"ramyeon {i}", "caption_romanised": "ramyeon", "split": "train", "group": str(i), "made_by": []}))
-    write_text(folder / "captions.jsonl", "\n".join(lines) + "\n")
+        words = {"caption_noun": "라면", "caption_ko": f"라면 사진 {i}", "caption_en": f"ramyeon {i}", "caption_romanised": "ramyeon"}
+        records.append(CaptionedRecord(id=f"{i:016x}", path=str(folder / f"{i}.jpg"), labels=("음식", "라면"), group=str(i), **words))
+    write_records(folder / "captions.jsonl", records)
     return folder / "captions.jsonl"
 
 
