@@ -8,7 +8,8 @@
     ├── RequestError            a setting of one picture (steps, seed, size ...) out of its range
     ├── OutputError             a place that cannot be written
     ├── EndpointError           a model's server that is not there, or turns every request away
-    └── TrainingError           a run that must not go on (NaN loss, an empty data set)
+    ├── TrainingError           a run that must not go on (NaN loss, an empty data set)
+    └── StudyError              a study, a code or an answer that cannot be accepted as it is
 
 Anything else that escapes is a bug and shows its traceback.
 """
@@ -48,3 +49,7 @@ class EndpointError(KimchiError):
 
 class TrainingError(KimchiError):
     """A run that must not go on."""
+
+
+class StudyError(KimchiError):
+    """A study, a code or an answer that cannot be accepted as it is."""

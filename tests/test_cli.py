@@ -19,7 +19,8 @@ from kimchi.errors import PromptError
 from kimchi.training import run
 from kimchi.training.loop import Progress
 
-COMMANDS = ["quickstart", "prepare", "align", "plan", "train", "generate", "export", "doctor", "recipes list", "recipes copy"]
+COMMANDS = ["quickstart", "prepare", "align", "plan", "train", "generate", "export", "score", "doctor", "recipes list", "recipes copy"]
+COMMANDS += ["study", *(f"study {verb}" for verb in ("draw", "new", "lock", "serve", "status", "analyse", "power", "purge"))]
 SHIPPED = {recipes.load_recipe(name).kind: name for name in recipes.list_recipes()}
 
 
@@ -93,21 +94,21 @@ class TestRecipes:
         monkeypatch.chdir(tmp_path)
         name = recipes.list_recipes()[0]
         assert main(["recipes", "copy", name, "mine.yaml"]) == 0
-        command = {"prepare": "prepare", "align": "align"}.get(recipes.load_recipe(name).kind, "train")
+        command = {"prepare": "prepare", "align": "align", "score": "score", "study": "study new"}.get(recipes.load_recipe(name).kind, "train")
         assert capsys.readouterr().err == f"Next: edit it, then: kimchi {command} mine.yaml\n"
         assert main(["recipes", "copy", name, "mine.yaml"]) == 1
 
     @pytest.mark.parametrize("name", recipes.list_recipes())
     def test_every_shipped_recipe_dry_runs(self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         monkeypatch.chdir(tmp_path)
-        command = {"prepare": "prepare", "align": "align"}.get(recipes.load_recipe(name).kind, "train")
-        assert main([command, name, "--dry-run", "--json", "--set", "name=김치"]) == 0
+        command = {"prepare": "prepare", "align": "align", "score": "score", "study": "study new"}.get(recipes.load_recipe(name).kind, "train")
+        assert main([*command.split(), name, "--dry-run", "--json", "--set", "name=김치"]) == 0
         captured = capsys.readouterr()
         *text, line = captured.out.splitlines()
         (tmp_path / "again.yaml").write_text("\n".join(text), encoding="utf-8")
         assert json.loads(line)["recipe"]["name"] == "김치"
         assert recipes.load_recipe("again.yaml").model_dump(mode="json") == json.loads(line)["recipe"]
-        assert captured.err == f"Next: kimchi {command} {name}\n"
+        assert captured.err.startswith(f"Next: kimchi {command} {name}")
         assert [path.name for path in tmp_path.iterdir()] == ["again.yaml"], "a dry run writes nothing"
 
     def test_the_wrong_command_for_a_recipe(self, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,7 @@ def test_something_is_shipped() -> None:
     [
         *(recipes.PrepareRecipe, recipes.LoraRecipe, recipes.MiniPartRecipe, recipes.Lora, recipes.Source),
         *(recipes.AlignRecipe, recipes.Parallel, recipes.Latents, recipes.TextStage, recipes.UnetStage, recipes.Measure),
+        *(recipes.ScoreRecipe, recipes.Metric),
     ],
 )
 def test_every_knob_is_described(schema: type[recipes.Lora]) -> None:

@@ -16,15 +16,18 @@ import kimchi
 from kimchi.errors import KimchiError
 
 from .export import export
+from .score import score
 from .show import Bars, check_folder, finish, free_name, say
+from .study import app as study_app
 
 if TYPE_CHECKING:
-    from kimchi.recipes import Recipe
+    from kimchi.recipes import Planned, Recipe
 
 # Plain help: drawing it with rich costs a third of the time that `kimchi --help` may take.
 app = typer.Typer(name="kimchi", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 recipes_app = typer.Typer(no_args_is_help=True, help="List the shipped recipes, or copy one to edit.", rich_markup_mode=None)
 app.add_typer(recipes_app, name="recipes")
+app.add_typer(study_app, name="study")
 # Quoted: each argument is a prompt of its own, and three words would be three pictures.
 EXAMPLE = "kimchi generate '한국의 라면을 그려줘'"
 
@@ -135,14 +138,14 @@ def plan(
     """
     from kimchi.recipes import load_recipe
 
-    wanted = load_recipe(recipe, tuple(set_ or ()))
+    wanted = load_recipe(recipe, tuple(set_ or ()), kind=("prepare", "align", "lora", "mini"))
     with Bars() as bars:
         found, lines = _planned(wanted, measure, bars)
     command = wanted.kind if wanted.kind in ("prepare", "align") else "train"
     finish(found, lines, f"kimchi {command} {recipe}", as_json=as_json)
 
 
-def _planned(recipe: "Recipe", measure: bool, bars: Bars) -> tuple[object, list[str]]:
+def _planned(recipe: "Planned", measure: bool, bars: Bars) -> tuple[object, list[str]]:
     if recipe.kind == "prepare":
         from kimchi.pipelines import plan as captioning
 
@@ -169,6 +172,11 @@ def train(recipe: RecipeArgument, set_: SetOption = None, dry_run: DryRunOption 
     plan = load_recipe(recipe, tuple(set_ or ()), kind=("lora", "mini"))
     if dry_run:
         return _print_recipe(plan, f"kimchi train {recipe}", as_json)
+    if plan.kind == "lora":
+        from kimchi.training.plan import check
+
+        # Here too: importing the trainer takes longer than finding out that it cannot train.
+        check(plan)
     from kimchi.training.run import train as run
 
     with Bars() as bars:
@@ -277,6 +285,7 @@ def generate(
 
 
 app.command()(export)
+app.command()(score)
 
 
 @recipes_app.command("list")
@@ -303,7 +312,7 @@ def copy(
     from kimchi.recipes import copy_recipe, load_recipe
 
     target = copy_recipe(name, destination)
-    command = {"prepare": "prepare", "align": "align"}.get(load_recipe(str(target)).kind, "train")
+    command = {"prepare": "prepare", "align": "align", "score": "score", "study": "study new"}.get(load_recipe(str(target)).kind, "train")
     finish({"recipe": target}, [str(target)], f"edit it, then: kimchi {command} {target}", as_json=as_json)
 
 

@@ -16,7 +16,9 @@ from .align import AlignRecipe, Latents, Measure, Parallel, TextStage, UnetStage
 from .lora import Aspect, HeldOut, Lora, LoraRecipe, Loss, Machine, Optimiser, Samples, Source
 from .mini import MiniPartRecipe
 from .prepare import PrepareRecipe, Writer
+from .score import Metric, ScoreRecipe
 from .strict import Strict
+from .study import Assignment, Consent, Criterion, Domain, Prompt, Quality, Registered, Scale, StudyRecipe
 
 __all__ = [
     "FOLDERS",
@@ -30,14 +32,18 @@ __all__ = [
     "Loss",
     "Machine",
     "Measure",
+    "Metric",
     "MiniPartRecipe",
     "Optimiser",
     "Parallel",
+    "Planned",
     "PrepareRecipe",
     "Recipe",
     "Samples",
+    "ScoreRecipe",
     "Source",
     "Strict",
+    "StudyRecipe",
     "TextStage",
     "UnetStage",
     "Writer",
@@ -57,9 +63,18 @@ FOLDERS = ("pipelines", "training", "eval")
 """The folders that hold recipes; data/ holds cultures and terms, which are not run."""
 
 
-Recipe = PrepareRecipe | LoraRecipe | MiniPartRecipe | AlignRecipe
+Planned = PrepareRecipe | LoraRecipe | MiniPartRecipe | AlignRecipe
+"""Recipes whose cost can be foreseen."""
+Recipe = Planned | ScoreRecipe | StudyRecipe
 """Any recipe; its `kind` says which."""
-_KINDS: dict[str, type[Recipe]] = {"prepare": PrepareRecipe, "lora": LoraRecipe, "mini": MiniPartRecipe, "align": AlignRecipe}
+_KINDS: dict[str, type[Recipe]] = {
+    "prepare": PrepareRecipe,
+    "lora": LoraRecipe,
+    "mini": MiniPartRecipe,
+    "align": AlignRecipe,
+    "score": ScoreRecipe,
+    "study": StudyRecipe,
+}
 _SECTIONS: dict[str, type[BaseModel]] = {
     "lora": Lora,
     "text_lora": Lora,
@@ -76,6 +91,15 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "a1": UnetStage,
     "latents": Latents,
     "measure": Measure,
+    "metrics": Metric,
+    "scales": Scale,
+    "criteria": Criterion,
+    "domains": Domain,
+    "prompts": Prompt,
+    "assignment": Assignment,
+    "quality": Quality,
+    "analysis": Registered,
+    "consent": Consent,
 }
 
 
@@ -207,7 +231,15 @@ def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: Literal["mi
 @overload
 def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: Literal["align"]) -> AlignRecipe: ...
 @overload
+def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: Literal["score"]) -> ScoreRecipe: ...
+@overload
+def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: Literal["study"]) -> StudyRecipe: ...
+@overload
 def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: tuple[Literal["lora"], Literal["mini"]]) -> LoraRecipe | MiniPartRecipe: ...
+@overload
+def load_recipe(
+    name: str, overrides: tuple[str, ...] = (), *, kind: tuple[Literal["prepare"], Literal["align"], Literal["lora"], Literal["mini"]]
+) -> Planned: ...
 @overload
 def load_recipe(name: str, overrides: tuple[str, ...] = (), *, kind: tuple[()] = ()) -> Recipe: ...
 

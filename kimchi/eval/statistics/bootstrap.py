@@ -53,7 +53,7 @@ def draw(ratings: Ratings, criterion: str, inference: Inference, draws: int, see
     )
     parts = [[_weighted(block, rater_CR, prompt_CP) for block in blocks] for rater_CR, prompt_CP in _multiplicities(raters, prompts, draws, inference, rng)]
     histogram, duel = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
-    duel_BK3 = duel[:, : 3 * len(pairs)].reshape(-1, len(pairs), 3)
+    duel_BK3 = duel[:, : 3 * len(pairs)].reshape(len(duel), len(pairs), 3)
     return Draws(histogram_BMV=histogram.reshape(-1, m, POINTS), pairs=pairs, duel_BK3=duel_BK3, prompts=prompts, raters=raters)
 
 

@@ -118,8 +118,10 @@ def memory_of(recipe: LoraRecipe, choice: Choice, *, cpu: bool = False, parts: P
     vae, decoder = (vae_pass(found.vae, recipe.resolution_px, torch.float32, decode=way) for way in (False, True))
     trained = unet.trained + (text.trained if text and recipe.text_lora else 0)
     text_bytes = text.weights_bytes if text else 0
+    # DoRA keeps the frozen weights in fp32: it needs their exact lengths.
+    frozen = unet.weights_bytes * (2 if recipe.lora.dora and recipe.precision == "bf16" else 1)
     return Memory(
-        weights=unet.weights_bytes * (2 if recipe.lora.dora and recipe.precision == "bf16" else 1) + (text_bytes if live_text else 0), adapter=4 * trained, gradients=4 * trained,
+        weights=frozen + (text_bytes if live_text else 0), adapter=4 * trained, gradients=4 * trained,
         moments=(2 if recipe.optimiser.name == "adamw8bit" else 8) * trained, average=4 * trained if recipe.ema else 0,
         sample=_contrasted(recipe, unet.peak_bytes) + (text.peak_bytes if text and live_text else 0), micro_batch=choice.micro_batch,
         checkpointing=choice.checkpointing, caching=vae.weights_bytes + 2 * text_bytes + max(1, BATCH_PIXELS // recipe.resolution_px**2) * vae.peak_bytes,
