@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors.torch import load_file
 
+from kimchi.data.jsonl import write_records
 from kimchi.errors import DataError, RecipeError, TrainingError
 from kimchi.models.load import load_model
 from kimchi.recipes import LoraRecipe, to_yaml
+from kimchi.records import CaptionedRecord
 from kimchi.training.loop import Progress
 from kimchi.training.run import train
 from kimchi.training.watch.log import read_log
@@ -146,6 +149,19 @@ def test_every_way_of_learning_runs_and_what_it_leaves_is_loaded(make: Make, cha
     assert outcome.steps == recipe.steps and outcome.final_loss > 0
     assert load_model(recipe.out).hashes["adapter"]
     assert any(float(value.abs().max()) > 0 for name, value in _adapter(recipe).items() if "lora_B" in name or "lora.up" in name)
+
+
+def test_photographs_of_every_shape_are_trained_on_in_buckets(make: Make, tmp_path: Path) -> None:
+    records: list[CaptionedRecord] = []
+    for i, size in enumerate([(96, 64), (64, 96), (70, 70), (300, 90), (40, 120), (97, 61)]):
+        Image.effect_noise(size, 50).convert("RGB").save(tmp_path / f"{i}.png")
+        split = "validation" if i > 3 else "train"
+        records.append(CaptionedRecord(id=str(i), path=str(tmp_path / f"{i}.png"), caption_noun="라면", caption_ko=f"라면 {i}", split=split))
+    write_records(tmp_path / "captions.jsonl", records)
+    sources = [{"captions": str(tmp_path / "captions.jsonl"), "share": 1}]
+    recipe = make(sources=sources, batch=3, aspect={"fit": "buckets", "step_px": 16, "crops": 2}, held_out={"every": 3, "pictures": 2, "levels": 2})
+    assert train(recipe).steps == 6
+    assert len(next(r.held_out for r in read_log(Path(recipe.out)) if r.held_out).losses[tmp_path.name]) == 2
 
 
 @pytest.mark.parametrize(
