@@ -26,6 +26,8 @@ slow: .venv/.installed-dev
 bench: .venv/.installed-dev
 	$(BIN)/python tests/benchmarks/spine.py
 	$(BIN)/python tests/benchmarks/align.py
+	$(BIN)/python tests/benchmarks/trainer.py
+	$(BIN)/python tests/benchmarks/study_load.py
 	$(BIN)/python tests/benchmarks/prepare.py
 	$(BIN)/python tests/benchmarks/reading.py
 	$(BIN)/python tests/benchmarks/captioning.py
