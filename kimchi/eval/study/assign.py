@@ -209,7 +209,11 @@ class _Others:
         return None
 
     def _trap(self, before: Sequence[Screen]) -> Screen | None:
-        ((name, prompt), *_) = self._unseen("trap")
+        # In a very small study all pictures are spent on other checks.
+        free = self._unseen("trap")
+        if not free:
+            return None
+        name, prompt = free[0]
         return replace(self._check("trap", name, prompt, text=prompt), expected=1 + self._lot("expected") % self._design.points)
 
     def _unseen(self, kind: str) -> list[tuple[str, str]]:
