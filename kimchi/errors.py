@@ -5,9 +5,15 @@
     ├── DataError               a delivery, archive, record file or label that cannot be used
     ├── ModelError              weights that are missing, corrupted, or do not fit together
     ├── PromptError             a prompt that asks for nothing
+    │   └── BlockedError        a prompt that this place does not draw
     ├── RequestError            a setting of one picture (steps, seed, size ...) out of its range
     ├── OutputError             a place that cannot be written
     ├── EndpointError           a model's server that is not there, or turns every request away
+    ├── EngineError             work that the engine cannot take, or did not finish
+    │   ├── BusyError           its queue is full; try again in retry_after_s
+    │   ├── ClosedError         it is starting, draining or stopped
+    │   ├── LateError           it took longer than it was given
+    │   └── CancelledError      nobody wanted it any more
     ├── TrainingError           a run that must not go on (NaN loss, an empty data set)
     └── StudyError              a study, a code or an answer that cannot be accepted as it is
 
@@ -35,6 +41,10 @@ class PromptError(KimchiError):
     """A prompt that asks for nothing."""
 
 
+class BlockedError(PromptError):
+    """A prompt that this place does not draw."""
+
+
 class RequestError(KimchiError):
     """A setting of one picture (steps, seed, size ...) out of its range."""
 
@@ -45,6 +55,35 @@ class OutputError(KimchiError):
 
 class EndpointError(KimchiError):
     """A model's server that is not there, or turns every request away."""
+
+
+class EngineError(KimchiError):
+    """Work that the engine cannot take, or did not finish."""
+
+
+class BusyError(EngineError):
+    """The queue is full."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        """Say when to come back.
+
+        Args:
+            retry_after_s: seconds after which a place should be free.
+        """
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ClosedError(EngineError):
+    """The engine is starting, draining or stopped, and takes no work."""
+
+
+class LateError(EngineError):
+    """The work took longer than it was given."""
+
+
+class CancelledError(EngineError):
+    """Whoever asked for the work does not want it any more."""
 
 
 class TrainingError(KimchiError):
