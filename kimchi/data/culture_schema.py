@@ -76,3 +76,47 @@ class Cleaning(Strict):
     """Characters that go while what stands between them stays: 「」."""
     brackets: tuple[Annotated[str, Field(min_length=2, max_length=2)], ...] = ()
     """Pairs that go with what they hold: "[]" for footnotes."""
+
+
+class Suggestion(Strict):
+    """A prompt that the booth offers: one tap writes it."""
+
+    text: str = Field(min_length=1)
+    """In the culture's language, as a visitor would say it."""
+    en: str = Field(min_length=1)
+    """What it means, for visitors who read English."""
+    miniature: bool = False
+    """Whether the miniature can draw it."""
+
+
+class Theme(Strict):
+    """Suggestions of one kind, under a heading."""
+
+    name: str = Field(min_length=1)
+    """In the culture's language: "음식"."""
+    name_en: str = Field(min_length=1)
+    """In English: "Food"."""
+    prompts: tuple[Suggestion, ...] = Field(min_length=1)
+    """In the order in which they are offered."""
+
+
+class Style(Strict):
+    """A manner or a mood that may be laid over any prompt."""
+
+    name: str = Field(min_length=1)
+    """In the culture's language: "수묵화"."""
+    name_en: str = Field(min_length=1)
+    """In English: "ink painting"."""
+    text: str = Field(pattern=r"^[^{}]*\{prompt\}[^{}]*$")
+    """What is drawn, with {prompt} for the visitor's words: "수묵화로 그린 {prompt}"."""
+    miniature: bool = False
+    """Whether the miniature can draw it."""
+
+
+class Booth(Strict):
+    """What the booth offers visitors of this culture."""
+
+    themes: tuple[Theme, ...] = ()
+    """Suggestions by kind; three fit one screen."""
+    styles: tuple[Style, ...] = ()
+    """Manners and moods, under "more"."""

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from kimchi import recipes
 from kimchi.data import culture_text
-from kimchi.data.culture_schema import Category, Cleaning, Entry, Strict, Templates, Words
+from kimchi.data.culture_schema import Booth, Category, Cleaning, Entry, Strict, Templates, Words
 from kimchi.data.culture_text import Found, Names, script_of
 from kimchi.data.files import sha256
 from kimchi.data.korean import fill_particles
@@ -60,6 +60,8 @@ class Culture(Strict):
     """Longer endings that look like those and are none: 가을 (autumn) beside 을."""
     harmless: Words = ()
     """Longer words and phrases that hold a name or a look-alike by chance: 교자상, a Korean table, beside 교자."""
+    booth: Booth = Booth()
+    """What `kimchi demo` offers: suggestions by theme, and styles."""
     content_hash: str = ""
     """First 16 hex digits of the file's SHA-256; set when it is read."""
 
