@@ -14,6 +14,7 @@
     │   ├── ClosedError         it is starting, draining or stopped
     │   ├── LateError           it took longer than it was given
     │   └── CancelledError      nobody wanted it any more
+    ├── ServeError              a server that cannot start as it was told to
     ├── TrainingError           a run that must not go on (NaN loss, an empty data set)
     └── StudyError              a study, a code or an answer that cannot be accepted as it is
 
@@ -84,6 +85,10 @@ class LateError(EngineError):
 
 class CancelledError(EngineError):
     """Whoever asked for the work does not want it any more."""
+
+
+class ServeError(KimchiError):
+    """A server that cannot start as it was told to: a port that is taken, a setting out of range, a file of keys that cannot be read."""
 
 
 class TrainingError(KimchiError):

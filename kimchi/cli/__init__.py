@@ -17,6 +17,7 @@ from kimchi.errors import KimchiError
 
 from .export import export
 from .score import score
+from .serve import app as serve_app
 from .show import Bars, check_folder, finish, free_name, say
 from .study import app as study_app
 
@@ -28,6 +29,7 @@ app = typer.Typer(name="kimchi", no_args_is_help=True, add_completion=False, pre
 recipes_app = typer.Typer(no_args_is_help=True, help="List the shipped recipes, or copy one to edit.", rich_markup_mode=None)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(study_app, name="study")
+app.add_typer(serve_app, name="serve")
 # Quoted: each argument is a prompt of its own, and three words would be three pictures.
 EXAMPLE = "kimchi generate '한국의 라면을 그려줘'"
 

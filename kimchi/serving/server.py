@@ -1,0 +1,126 @@
+"""Listening, and stopping: on SIGTERM no new work is taken, what was accepted is drawn and delivered, and the exit status is 0."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Callable, Generator
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+from fastapi import FastAPI
+
+from kimchi.errors import ServeError
+
+from .settings import Settings
+from .threads import off_loop
+from .wire import wire
+
+if TYPE_CHECKING:
+    from kimchi.generation.engine import Engine
+
+_DELIVERY_S = 3
+"""After the last picture is drawn its client has so many seconds to read it."""
+_LONGEST_S = 3.0
+"""How long an idle client is kept when the server stops, seconds."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A port to serve on, taken before anything is loaded.
+
+    Raises:
+        ServeError: it cannot be had.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except (OSError, OverflowError) as error:
+        raise ServeError(f"{host}:{port}: cannot be listened on ({error}). Choose another: --port 8001, or 0 for any that is free.") from error
+    return listening
+
+
+def run(app: FastAPI, engine: "Engine", settings: Settings, listening: socket.socket, ready: Callable[[], None] = lambda: None) -> None:
+    """Serve until SIGTERM or Ctrl-C; a second signal stops at once.
+
+    Args:
+        app: from create_app, with whatever is mounted into it.
+        engine: the one it serves.
+        listening: from `listen`.
+        ready: called once, from another thread, when pictures can be asked for.
+
+    Raises:
+        KimchiError: the engine could not load its model.
+    """
+    config = uvicorn.Config(
+        app, http=wire(settings), ws="none", lifespan="on", access_log=False, log_config=None, server_header=False, timeout_keep_alive=30,
+        proxy_headers=bool(settings.proxies), forwarded_allow_ips=list(settings.proxies), timeout_graceful_shutdown=_DELIVERY_S,
+    )  # fmt: skip
+    server = _Server(config, engine, settings, ready)
+    server.run(sockets=[listening])
+    if server.broken is not None:
+        raise server.broken
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's, with an end of our own: its own would close the port before the work is done, and die of the signal."""
+
+    def __init__(self, config: uvicorn.Config, engine: "Engine", settings: Settings, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._engine, self._settings, self._ready = engine, settings, ready
+        self._signals = 0
+        self._tasks_of_ours: list[asyncio.Task[None]] = []
+        self.broken: BaseException | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        kinds = (signal.SIGTERM, signal.SIGINT)
+        before = {kind: signal.signal(kind, self._told) for kind in kinds}
+        try:
+            yield
+        finally:
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
+
+    def _told(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            self.should_exit = self.force_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tasks_of_ours.append(asyncio.create_task(self._await_engine()))
+
+    async def _await_engine(self) -> None:
+        try:
+            await off_loop(self._engine.wait_ready)
+            self._ready()
+        except Exception as error:
+            # Told to stop while loading is no failure.
+            if not self._signals:
+                self.broken = error
+            self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._signals and len(self._tasks_of_ours) == 1:
+            self._tasks_of_ours.append(asyncio.create_task(self._drain()))
+        return await super().on_tick(counter)
+
+    async def _drain(self) -> None:
+        """The port stays open meanwhile: a balancer reads from /health that it must look elsewhere."""
+        until = time.monotonic() + self._settings.drain_s
+        if self._engine.state == "ready":
+            await off_loop(lambda: self._engine.drain(self._settings.drain_s))
+        # The pictures are drawn; their answers are still being written.
+        until = max(until - self._settings.drain_s, min(until, time.monotonic() + _LONGEST_S))
+        while time.monotonic() < until and any(not _idle(one) for one in self.server_state.connections):
+            await asyncio.sleep(0.05)
+        self.should_exit = True
+
+
+def _idle(connection: object) -> bool:
+    cycle = getattr(connection, "cycle", None)
+    return cycle is None or cycle.response_complete
