@@ -45,6 +45,15 @@ class PromptError(KimchiError):
 class BlockedError(PromptError):
     """A prompt that this place does not draw."""
 
+    def __init__(self, message: str, category: str = "") -> None:
+        """Say so without the word.
+
+        Args:
+            category: of the blocklist, for the staff; empty where a picture was refused.
+        """
+        super().__init__(message)
+        self.category = category
+
 
 class RequestError(KimchiError):
     """A setting of one picture (steps, seed, size ...) out of its range."""
