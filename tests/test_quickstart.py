@@ -2,26 +2,36 @@
 
 import json
 import re
+import shlex
+import shutil
+import signal
+import subprocess
+import urllib.request
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from kimchi.data.files import write_json
-from kimchi.data.sample_world import CONCEPTS
+from kimchi.data.sample_world import CONCEPTS, picture
 from kimchi.data.sample_world.captions import captions
 from kimchi.data.sample_world.pictures import pictures
 from kimchi.errors import ModelError, OutputError
+from kimchi.eval.study.folder import StudyFolder
+from kimchi.eval.study.lock import check_lock
 from kimchi.models.recogniser import ANSWERS, Network
 from kimchi.quickstart import QuickstartOutcome, quickstart
-from kimchi.quickstart.arms import make_prompts
+from kimchi.quickstart.arms import FIRST_SEED, Prompt, make_prompts, read
 from kimchi.quickstart.ledger import Ledger
-from kimchi.quickstart.page import SHOWN_EVERY
+from kimchi.quickstart.page import SHOWN_EVERY, write_page
+from kimchi.quickstart.study import Asking, ask_people, choose
 from kimchi.quickstart.suite import ARMS, FORMS, GENERAL, Suite, dishes, things
 from kimchi.recipes import LoraRecipe, Source
 from kimchi.training.mini import unet, vae
@@ -63,7 +73,8 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
     save_file(Network().state_dict(), home / "recogniser" / "model.safetensors")
     write_json(home / "recogniser" / "config.json", {"answers": {k: list(v) for k, v in ANSWERS.items()}})
     shipped = LoraRecipe(
-        kind="lora", name="shipped", base=str(base), text_encoder=str(home / "korean-clip"), steps=1, batch=2, warmup_steps=0, resolution_px=64,
+        kind="lora", name="shipped", base=str(base), text_encoder=str(home / "korean-clip"), steps=2, batch=2, warmup_steps=0, resolution_px=64,
+        learning_rate=0.1,
         sources=(Source(captions="sample-world:korean", share=1, per_concept=1),), out=str(home / "shipped"),
     )  # fmt: skip
     train(shipped)
@@ -150,8 +161,8 @@ class TestReport:
             assert words in html
 
     def test_shows_every_dish_four_times_in_both_forms_and_of_the_general_things_some(self, html: str) -> None:
-        # The first picture, two grids and a small one, and the examples.
-        assert html.count("<img ") == 1 + 2 * DISHES * 4 + THINGS // SHOWN_EVERY * len(ARMS) + DISHES
+        # The first picture, twice, two grids and a small one, and the examples.
+        assert html.count("<img ") == 2 + 2 * DISHES * 4 + THINGS // SHOWN_EVERY * len(ARMS) + DISHES
         assert "{{" not in html and "None" not in html
 
     def test_draws_the_loss_curve(self, html: str) -> None:
@@ -169,6 +180,87 @@ def test_the_same_command_again_does_nothing_twice(done: tuple[QuickstartOutcome
     assert "from an earlier run" in again.report.read_text(encoding="utf-8")
 
 
+class TestStudy:
+    """The study of the quickstart's own pictures."""
+
+    def test_it_is_sealed_and_compares_the_arms(self, done: tuple[QuickstartOutcome, list[str]]) -> None:
+        folder = done[0].folder
+        protocol = check_lock(folder / "study")
+        assert protocol.conditions == {
+            "culture": ("base", "kimchi", "mini-ko", "swap"),
+            "general": ("base-english", "kimchi", "mini-ko", "swap"),
+        }
+        prompts = protocol.instrument.prompts
+        asked = {(p["text"], p["slug"]) for p in json.loads((folder / "arms" / "base.json").read_text(encoding="utf-8"))["pictures"]}
+        assert {(p.rich, p.topic) for p in prompts} <= asked and len({p.rich for p in prompts}) == len(prompts) == DISHES + 1
+        assert not any(re.search("[가-힣]", p.en) for p in prompts)
+        # What a study shows is what the arm drew.
+        first = next(p for p in prompts if p.domain == "culture")
+        index = [p["slug"] for p in json.loads((folder / "arms" / "swap.json").read_text())["pictures"] if p["form"] == "rich"].index(first.topic)
+        with Image.open(folder / "study-arms" / "swap" / f"{first.id}.png") as image:
+            assert image.tobytes() == read(folder / "arms", "swap", "rich")[index].tobytes()
+
+    def test_the_report_names_one_command_that_serves_it(self, done: tuple[QuickstartOutcome, list[str]]) -> None:
+        html = done[0].report.read_text(encoding="utf-8")
+        found = re.search(r"^(.+) study serve (\S+)</pre>", html, flags=re.MULTILINE)
+        assert found and "사람에게 물어보기" in html and "Ask people" in html
+        *program, study = shlex.split(unescape(f"{found[1]} {found[2]}"))
+        command = [*program, "study", "serve", study, "--port", "0"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+            assert server.stderr is not None
+            address = server.stderr.readline().split()[-1]
+            with urllib.request.urlopen(address, timeout=30) as page:
+                text = page.read().decode()
+            server.send_signal(signal.SIGINT)
+            server.communicate(timeout=30)
+        assert "그림 평가 연습" in text
+
+    @staticmethod
+    def again(folder: Path) -> tuple[Asking, str, list[str]]:
+        """The stage once more, and what the report and the terminal say of it."""
+        ledger, said = Ledger(folder), list[str]()
+        drawn = json.loads((folder / "arms" / "base.json").read_text(encoding="utf-8"))["pictures"]
+        prompts = [Prompt(**{field.name: one[field.name] for field in fields(Prompt)}) for one in drawn]
+        asking = ask_people(ledger, prompts, {arm: ledger.hash_of(f"draw {arm}") for arm in ARMS}, lambda *_: None, said.append)
+        write_page(folder / "report.html", ledger, dishes(), prompts, Suite(prompts_per_dish=1, general_prompts=THINGS), asking)
+        return asking, (folder / "report.html").read_text(encoding="utf-8"), said
+
+    @pytest.fixture
+    def own(self, done: tuple[QuickstartOutcome, list[str]], tmp_path: Path) -> Path:
+        return Path(shutil.copytree(done[0].folder, tmp_path / "quickstart"))
+
+    def test_without_what_it_needs_the_report_says_what_to_install(self, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("kimchi.quickstart.study.absent", lambda: ["sqlalchemy"])
+        asking, html, _ = self.again(own)
+        assert asking.summary is None and "pip install &#39;kimchi-diffusion[eval]&#39;" in html and "study serve" not in html
+
+    def test_an_answered_study_is_set_aside_and_an_untouched_one_made_anew(self, own: Path) -> None:
+        assert self.again(own)[0].summary is not None, "it was there, and stays"
+        with StudyFolder(own / "study").store() as store:
+            store.claim(now=1_900_000_000_000)
+        before = (own / "study" / "lock.json").read_bytes()
+        (own / "study.json").unlink()
+        said = self.again(own)[2]
+        assert (own / "study.1" / "lock.json").read_bytes() == before != (own / "study" / "lock.json").read_bytes()
+        assert any("study.1" in line for line in said)
+        (own / "study.json").unlink()
+        self.again(own)
+        assert not (own / "study.2").exists()
+
+    def test_pictures_that_make_no_study_cost_nobody_the_report(self, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("kimchi.eval.study.blind.LEAST_PX", 65)
+        (own / "study.json").unlink()
+        asking, html, _ = self.again(own)
+        assert "nothing below 65 can be judged" in asking.refused and "These pictures make no study" in html
+
+    def test_no_dish_is_asked_twice_in_the_same_words(self) -> None:
+        shown = choose(make_prompts(dishes(), 8, things(32)))
+        assert [sum(one.domain == domain for one in shown) for domain in ("culture", "general")] == [16, 8]
+        assert len({one.prompt.text for one in shown}) == len({one.id for one in shown}) == 24
+        twins = {(twin.ko, twin.en) for c in dishes() for i in range(8) for twin in [captions(picture(c, FIRST_SEED + i))]}
+        assert {(one.prompt.text, one.en) for one in shown if not one.prompt.english} <= twins
+
+
 class Stop(BaseException):
     """An interruption, as Ctrl-C is one."""
 
@@ -181,7 +273,10 @@ def _stop_at(words: str, done: int) -> Callable[[str, int, int], None]:
     return report
 
 
-STOPS = [("drawing the first", 0), ("writing", 0), ("read", 1), ("training", 3), ("drawing arm 1", 1), ("drawing arm 3", 2), ("scoring", 1)]
+STOPS = [
+    ("drawing the first", 0), ("writing", 0), ("read", 1), ("training", 3), ("drawing arm 1", 1), ("drawing arm 3", 2), ("scoring", 1),
+    ("preparing the study", 2),
+]  # fmt: skip
 
 
 def test_interrupted_in_every_stage_it_goes_on(done: tuple[QuickstartOutcome, list[str]], suite: Suite, tmp_path: Path) -> None:

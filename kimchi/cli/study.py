@@ -30,13 +30,12 @@ def _need_database() -> None:
     Raises:
         StudyError: the extra `eval` is not installed.
     """
-    from importlib.util import find_spec
-
     from kimchi.errors import StudyError
+    from kimchi.eval.study.extra import INSTALL, absent
 
-    absent = [name for name in ("sqlalchemy", "starlette", "uvicorn") if find_spec(name) is None]
-    if absent:
-        raise StudyError(f"{', '.join(absent)}: not installed, and studies need the extra `eval`. Run: pip install 'kimchi-diffusion[eval]'")
+    missing = absent()
+    if missing:
+        raise StudyError(f"{', '.join(missing)}: not installed, and studies need the extra `eval`. Run: {INSTALL}")
 
 
 def _instrument(name: str, set_: list[str] | None) -> "Instrument":

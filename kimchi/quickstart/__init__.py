@@ -1,4 +1,5 @@
-"""The whole chain in miniature: a delivery is written, read, captioned and learned from; five arms draw; the recogniser scores them.
+"""The whole chain in miniature: a delivery is written, read, captioned and learned from; five arms draw; the recogniser scores them, and
+people can.
 
 Every stage leaves a file and is passed over when timings.json says that it is finished with the same inputs: to go on after an
 interruption, run the same command again.
@@ -21,6 +22,7 @@ from kimchi.recipes import LoraRecipe, PrepareRecipe, load_recipe, recipe_hash
 
 from . import arms
 from .ledger import Ledger
+from .study import ask_people
 from .suite import ARMS, ENGLISH, FORMS, HELLO, HELLO_SEED, Suite, dishes, hash_weights, place_of, things
 
 if TYPE_CHECKING:
@@ -124,11 +126,14 @@ def quickstart(
         if todo:
             write_json(scores, _score(suite, prompts, place, told))
 
+    # study: the same pictures for people to judge
+    asking = ask_people(ledger, prompts, drawn, told, say)
+
     # report: everything on one page, written anew each time because it tells the timings
     from .page import write_page
 
     page = folder / "report.html"
-    write_page(page, ledger, concepts, prompts, suite)
+    write_page(page, ledger, concepts, prompts, suite, asking)
     return QuickstartOutcome(
         report=page, seconds=round(time.monotonic() - began, 1), scores=_brief(json.loads(scores.read_text(encoding="utf-8"))), folder=folder
     )

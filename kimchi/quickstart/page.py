@@ -20,6 +20,7 @@ from kimchi.records import CaptionedRecord
 
 from . import arms
 from .ledger import Ledger
+from .study import STUDY, Asking
 from .suite import ARMS, DISH_FORMS, ENGLISH, GENERAL, HELLO, HELLO_SEED, Suite, things
 
 ARM_TITLES = {
@@ -41,11 +42,12 @@ STAGE_TITLES = {
     "train": ("LoRA 학습", "training the LoRA"),
     **{f"draw {arm}": (f"그리기: {ko}", f"drawing: {en}") for arm, (ko, en) in ARM_TITLES.items()},
     "score": ("채점", "scoring"),
+    "study": ("사람이 볼 조사 만들기", "preparing the study"),
 }
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "safetensors", "pillow")
 
 
-def write_page(path: Path, ledger: Ledger, concepts: Sequence[Concept], prompts: Sequence[arms.Prompt], suite: Suite) -> None:
+def write_page(path: Path, ledger: Ledger, concepts: Sequence[Concept], prompts: Sequence[arms.Prompt], suite: Suite, asking: Asking) -> None:
     """Write report.html, whole or not at all."""
     folder = path.parent
     scores = _json(folder / "scores.json")
@@ -76,6 +78,7 @@ def write_page(path: Path, ledger: Ledger, concepts: Sequence[Concept], prompts:
         "libraries": [f"{name} {metadata.version(name)}" for name in LIBRARIES],
         "folder": str(folder),
         "suite": suite,
+        "asking": asking,
     }
     write_text(path, render("quickstart.html", values))
 
@@ -128,6 +131,8 @@ def _made(folder: Path, ledger: Ledger) -> Iterator[dict[str, str]]:
         **{f"draw {name}": f"{arm['scheduler']}, {arm['steps']} steps, guidance {arm['guidance']:g}" for name in ARMS},
         "score": "the recogniser, which no training has seen",
     }
+    if STUDY in ledger.entries and ledger.entries[STUDY].finished:
+        how[STUDY] = "eval/mini_2026.yaml, with the prompts and pictures above"
     for stage, text in how.items():
         for file, digest in ledger.hash_of(stage).items():
             yield {"file": file, "hash": digest, "how": text}

@@ -45,6 +45,8 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        # Whoever opens the address in the moment it is printed waits, and is not turned away.
+        listening.listen(2048)
     except (OSError, OverflowError) as error:
         listening.close()
         raise StudyError(f"port {port}: cannot be used ({error}). Choose another: --port 8081, or 0 for any that is free.") from error
