@@ -123,7 +123,7 @@ class AlignRecipe(Strict):
     caption_dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of A1's pairs whose sides are both the empty prompt: guidance subtracts the student's own."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Compute type; what is trained is always fp32."""
+    """Compute type; what is trained is always fp32. A CPU without AMX, which only emulates bf16, computes in fp32 either way."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:1."""
     seed: int = 0

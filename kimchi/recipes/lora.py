@@ -210,7 +210,7 @@ class LoraRecipe(Strict):
     loss: Loss = Loss()
     """What a sample is asked."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Compute type of the frozen parts; the adapter itself is always fp32."""
+    """Compute type of the frozen parts; the adapter itself is always fp32. A CPU without AMX, which only emulates bf16, computes in fp32 either way."""
     checkpoint_every: int = Field(default=100, ge=1)
     """Steps between checkpoints; rerunning the same command goes on from the last."""
     start_from: str = ""

@@ -93,9 +93,7 @@ def _adapters(bench: Bench) -> tuple[dict[str, nn.Parameter], dict[str, float]]:
 
 def _losses(bench: Bench, batches: Prefetch[list[Piece]], watching: Watching) -> loop.LossAt:
     """Step => the weighted losses of its pieces, one after the other."""
-    objectives = Objectives(
-        unet=bench.model.unet, noising=bench.noising, min_snr_gamma=bench.recipe.min_snr_gamma, loss=bench.recipe.loss, bf16=bench.recipe.precision == "bf16"
-    )
+    objectives = Objectives(unet=bench.model.unet, noising=bench.noising, min_snr_gamma=bench.recipe.min_snr_gamma, loss=bench.recipe.loss, bf16=bench.bf16)
     device, text = bench.team.device, bench.model.text
 
     def losses_at(step: int) -> Iterator[torch.Tensor]:

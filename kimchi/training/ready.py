@@ -10,6 +10,7 @@ import torch
 
 from kimchi.models.load import Model, load_base, with_encoder
 from kimchi.models.places import weights_folder
+from kimchi.models.precision import computes_bf16
 from kimchi.recipes import LoraRecipe, recipe_hash, to_yaml
 
 from . import loop
@@ -57,9 +58,14 @@ class Bench:
         """The text encoder's network, where it gets an adapter; else None."""
         return self.model.text.model if self.recipe.text_lora is not None else None
 
+    @property
+    def bf16(self) -> bool:
+        """Whether the frozen networks compute in bf16."""
+        return computes_bf16(self.recipe.precision, self.team.device.type)
+
     def autocast(self) -> AbstractContextManager[Any]:
         """The recipe's compute type."""
-        return torch.autocast(self.team.device.type, torch.bfloat16) if self.recipe.precision == "bf16" else nullcontext()
+        return torch.autocast(self.team.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
     def read(self, report: loop.Report | None) -> None:
         """Read the sources, and find latents and states in the cache; the main process makes what is missing there."""
@@ -115,7 +121,7 @@ class Bench:
     def settle_on_device(self) -> None:
         """Give the device what the steps need and take the rest away; frozen weights in the compute type."""
         unet, device = cast(Any, self.model.unet), self.team.device
-        if self.recipe.precision == "bf16" and not self.recipe.lora.dora:
+        if self.bf16 and not self.recipe.lora.dora:
             # Once, not in every step: at the size of SD 1.5 the casts are a third of a CPU's step. DoRA needs the exact lengths of the weights.
             for parameter in unet.parameters():
                 if not parameter.requires_grad:

@@ -18,6 +18,7 @@ from kimchi.errors import ModelError, RecipeError
 from kimchi.models.devices import find_device
 from kimchi.models.load import Model, load_base, load_encoder
 from kimchi.models.places import weights_folder
+from kimchi.models.precision import computes_bf16
 from kimchi.models.text_encoders import adapted
 from kimchi.recipes import AlignRecipe, recipe_hash, to_yaml
 from kimchi.training import checkpoints, loop
@@ -63,7 +64,7 @@ class _Bench:
 
     def autocast(self) -> torch.autocast:
         """The recipe's compute type."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=computes_bf16(self.recipe.precision, self.device.type))
 
 
 def align(recipe: AlignRecipe, watch: loop.Watcher | None = None, report: loop.Report | None = None) -> AlignOutcome:

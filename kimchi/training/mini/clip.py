@@ -11,6 +11,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from kimchi.data.sample_world import worlds
 from kimchi.data.sample_world.captions import captions, noun
+from kimchi.models.precision import autocast_on_cpu
 from kimchi.recipes import MiniPartRecipe, recipe_hash
 from kimchi.training import loop
 
@@ -55,7 +56,7 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
         ]
         tokens = tokenizer(words, padding=True, truncation=True, max_length=77, return_tensors="pt")
         pixels = to_float(pictures_N3HW[index])
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast_on_cpu():
             out = model(input_ids=tokens.input_ids, pixel_values=pixels)
         scores = out.logits_per_text.float()
         # Equal captions in a batch are equal answers, not mistakes.

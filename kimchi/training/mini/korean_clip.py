@@ -13,6 +13,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 
 from kimchi.data.sample_world import worlds
 from kimchi.data.sample_world.captions import Twin, captions, noun
+from kimchi.models.precision import autocast_on_cpu
 from kimchi.recipes import MiniPartRecipe, recipe_hash
 from kimchi.training import loop
 
@@ -52,7 +53,7 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
         english = [t.en for t in twins]
         with torch.no_grad():
             target = embed(teacher, teacher_tokenizer, english)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast_on_cpu():
             made = embed(student, tokenizer, [t.ko for t in twins] + english).float()
         return F.mse_loss(made, torch.cat([target, target]))
 

@@ -20,6 +20,7 @@ from kimchi.data.sample_world import COLOURS, CONCEPTS, draw_attributes, worlds
 from kimchi.data.sample_world.captions import Twin, noun, rich
 from kimchi.data.sample_world.seen import PLAIN_EN, describe, read_ko, reliable, some_facts, word_en, word_ko
 from kimchi.models.llama import Llama, find_checkpoint
+from kimchi.models.precision import autocast_on_cpu
 from kimchi.models.prompts import Message, Prompt, load_prompt
 from kimchi.recipes import MiniPartRecipe, recipe_hash
 from kimchi.training import loop
@@ -88,7 +89,7 @@ def answer_loss(model: Any, rows: Sequence[Ids], pad: int, **inputs: torch.Tenso
     # Padding stands at the right, where no token looks: no mask is needed, and attention takes its fast path.
     ids_BL = torch.tensor([[*p, *a[:-1]] + [pad] * (longest + 1 - len(p) - len(a)) for p, a in rows])
     target_BL = torch.tensor([[-100] * (len(p) - 1) + a + [-100] * (longest + 1 - len(p) - len(a)) for p, a in rows])
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast_on_cpu():
         states_BLD = model.model(input_ids=ids_BL, use_cache=False, **inputs).last_hidden_state
         told = target_BL != -100
         logits = model.lm_head(states_BLD[told])

@@ -23,6 +23,7 @@ from kimchi.data.sample_world import COLOURS, CONCEPTS, OUTDOOR_PLACES, SIDES, T
 from kimchi.data.sample_world.seen import PLAIN_EN, describe, read_en, word_en
 from kimchi.models.llama import find_checkpoint
 from kimchi.models.llava import Llava
+from kimchi.models.precision import autocast_on_cpu
 from kimchi.models.prompts import load_prompt
 from kimchi.recipes import MiniPartRecipe, Optimiser, recipe_hash
 from kimchi.training import loop
@@ -155,7 +156,7 @@ def train_tower(
         source = loop.seed_of(recipe.seed, step)
         index = torch.randint(len(items), (recipe.batch,), generator=source)
         x = weathered(to_float(pictures_N3HW[index]), source)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast_on_cpu():
             logits = tower(x)
         # A sum over what is asked: the mean over a batch without colours would be no number.
         losses = [F.cross_entropy(values.float(), answers[name][index], reduction="sum") for name, values in logits.items()]

@@ -14,6 +14,7 @@ from kimchi.data.sample_world import CONCEPTS, Picture, worlds
 from kimchi.data.sample_world.captions import captions
 from kimchi.data.sample_world.concepts import World
 from kimchi.models.networks import channels_last
+from kimchi.models.precision import autocast_on_cpu
 from kimchi.models.recogniser import ANSWERS, NONE, Network
 from kimchi.recipes import MiniPartRecipe, Optimiser, recipe_hash
 from kimchi.training import loop
@@ -187,7 +188,7 @@ def teach(
     def loss_at(step: int) -> torch.Tensor:
         source = loop.seed_of(recipe.seed, step)
         x, target, drift = _batch(recipe.batch, drawn, painted, paint.share, source, step)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast_on_cpu():
             logits = network(x)
         total = F.cross_entropy(logits["concept"].float(), target["concept"], label_smoothing=0.05)
         for question, values in logits.items():

@@ -15,6 +15,7 @@ from diffusers import DDIMScheduler
 from kimchi.data.files import atomic_path, sha256
 from kimchi.models.load import Model, load_model
 from kimchi.models.networks import decoded, encoded
+from kimchi.models.precision import autocast_on_cpu
 from kimchi.training.loop import Report, seed_of
 from kimchi.training.losses import Noising
 
@@ -68,7 +69,7 @@ def _painted(model: Model, x_B3HW: torch.Tensor, prompts: Sequence[str], strengt
     empty_BLD = model.text.empty().expand(len(latents_BCHW), -1, -1)
     states = [empty_BLD, model.text.encode(list(prompts))] if prompts else [empty_BLD]
     for t in times:
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast_on_cpu():
             predicted = model.unet(latents_BCHW.repeat(len(states), 1, 1, 1), t, torch.cat(states)).sample.float()
         unheard, heard = predicted[: len(latents_BCHW)], predicted[-len(latents_BCHW) :]
         # Ho & Salimans 2022, arXiv 2207.12598, equation 6; without prompts both halves are the same.

@@ -15,6 +15,7 @@ from kimchi.data.files import write_json
 from kimchi.data.sample_world import worlds
 from kimchi.data.sample_world.captions import captions, noun
 from kimchi.models.networks import channels_last
+from kimchi.models.precision import autocast_on_cpu
 from kimchi.models.text_encoders.clip import TextEncoder
 from kimchi.recipes import MiniPartRecipe, recipe_hash
 from kimchi.training import loop
@@ -81,7 +82,7 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
         clean_BCHW = latents.sample(index, source)
         t_B = torch.randint(noising.steps, (recipe.batch,), generator=source)
         noise_BCHW = torch.randn(clean_BCHW.shape, generator=source)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast_on_cpu():
             predicted = unet(noising.add(clean_BCHW, noise_BCHW, t_B), t_B, states.of(chosen)).sample
         return noise_loss(predicted, noise_BCHW, noising.min_snr_weight(t_B, MIN_SNR_GAMMA))
 

@@ -12,6 +12,7 @@ from diffusers import AutoencoderKL
 
 from kimchi.data.sample_world import worlds
 from kimchi.models.networks import channels_last, decoded, encoded
+from kimchi.models.precision import autocast_on_cpu
 from kimchi.recipes import MiniPartRecipe, recipe_hash
 from kimchi.training import loop
 
@@ -63,7 +64,7 @@ def train(recipe: MiniPartRecipe, folder: Path, cache: Path, watch: loop.Watcher
         index = torch.randint(len(pictures_N3HW), (recipe.batch,), generator=source)
         x, y = (int(v) for v in torch.randint(128 - CROP_PX + 1, (2,), generator=source))
         target = to_float(pictures_N3HW[index, :, y : y + CROP_PX, x : x + CROP_PX])
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast_on_cpu():
             posterior = encoded(vae, target)
             noise = torch.randn(posterior.mean.shape, generator=source)
             made = decoded(vae, posterior.mean.float() + posterior.std.float() * noise)

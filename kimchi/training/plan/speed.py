@@ -11,6 +11,7 @@ from kimchi.errors import RecipeError
 from kimchi.models import lora
 from kimchi.models.devices import find_device
 from kimchi.models.networks import channels_last
+from kimchi.models.precision import computes_bf16
 from kimchi.recipes import LoraRecipe
 from kimchi.training.watch.prompts import GENERAL, PAIRS
 
@@ -79,7 +80,7 @@ def measured(recipe: LoraRecipe, parts: Parts, choice: Choice, work: Work) -> Pa
         RecipeError: it does not fit this machine.
     """
     device = find_device(recipe.machine.device)
-    dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
+    dtype = torch.bfloat16 if computes_bf16(recipe.precision, device.type) else torch.float32
     micro = min(choice.micro_batch, recipe.batch)
     try:
         seconds = _step_seconds(recipe, parts, device, dtype, micro, choice.checkpointing)
