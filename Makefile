@@ -1,4 +1,5 @@
 # make quickstart   the whole chain on the miniature: offline after the install, CPU, minutes
+# make demo         the booth on the miniature, in a browser, offline
 # make test         every check
 # make slow         the checks that take minutes each
 # make bench        the numbers of the README, printed
@@ -10,12 +11,15 @@
 BIN := .venv/bin
 PYTHON3 := $(shell for p in $(or $(PYTHON),python3 python3.11 python3.12 python3.13); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-MINI := mini_vae mini_vae_decoder mini_clip mini_unet mini_korean_clip mini_align mini_ko_first mini_ko_second mini_ko_third mini_ko mini_recogniser mini_recogniser_paint mini_llava mini_llama
+MINI := mini_vae mini_vae_decoder mini_clip mini_unet mini_korean_clip mini_align mini_ko_first mini_ko_second mini_ko_third mini_ko mini_recogniser mini_recogniser_paint mini_recogniser_last mini_llava mini_llama
 
-.PHONY: quickstart test slow bench mini lint
+.PHONY: quickstart demo test slow bench mini lint
 
 quickstart: .venv/.installed
 	$(BIN)/kimchi quickstart
+
+demo: .venv/.installed-demo
+	$(BIN)/kimchi demo --open
 
 test: lint
 	$(BIN)/pytest -m "not slow and not bench"
@@ -43,6 +47,10 @@ lint: .venv/.installed-dev
 
 .venv/.installed: pyproject.toml constraints.txt | .venv/bin/pip
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/.installed-demo: .venv/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[demo]'
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed

@@ -15,6 +15,7 @@ import typer
 import kimchi
 from kimchi.errors import KimchiError
 
+from .demo import demo
 from .export import export
 from .score import score
 from .serve import app as serve_app
@@ -286,6 +287,7 @@ def generate(
     finish(outcome, [str(path) for path in saved], "kimchi recipes list, to teach it something new", as_json=as_json)
 
 
+app.command()(demo)
 app.command()(export)
 app.command()(score)
 
