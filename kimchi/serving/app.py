@@ -14,7 +14,6 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Match
 
 from kimchi import __version__
 from kimchi.errors import KimchiError
@@ -127,21 +126,12 @@ async def _unforeseen(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        return _said(request, Refusal("method_not_allowed", allow=_methods(request)))
+        return _said(request, Refusal("method_not_allowed", allow=(error.headers or {}).get("Allow", "GET")))
     return _said(request, Refusal({404: "not_found", 413: "body_too_large"}.get(error.status_code, "invalid_json"), limit=_body(request)))
 
 
 def _body(request: Request) -> int:
     return service_of(request).settings.body_bytes
-
-
-def _methods(request: Request) -> str:
-    found: set[str] = set()
-    for route in request.app.routes:
-        match, _ = route.matches({**request.scope, "method": "GET"})
-        if match is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
-    return ", ".join(sorted(found))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Generator
 from types import FrameType
@@ -21,10 +22,8 @@ from .wire import wire
 if TYPE_CHECKING:
     from kimchi.generation.engine import Engine
 
-_DELIVERY_S = 3
-"""After the last picture is drawn its client has so many seconds to read it."""
-_LONGEST_S = 3.0
-"""How long an idle client is kept when the server stops, seconds."""
+_DELIVERY_S = 2
+"""After the last picture is drawn its client has so many seconds to read it; and once more, after the port is closed."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -50,49 +49,59 @@ def run(app: FastAPI, engine: "Engine", settings: Settings, listening: socket.so
         app: from create_app, with whatever is mounted into it.
         engine: the one it serves.
         listening: from `listen`.
-        ready: called once, from another thread, when pictures can be asked for.
+        ready: called once, when pictures can be asked for.
 
     Raises:
         KimchiError: the engine could not load its model.
     """
-    config = uvicorn.Config(
-        app, http=wire(settings), ws="none", lifespan="on", access_log=False, log_config=None, server_header=False, timeout_keep_alive=30,
-        proxy_headers=bool(settings.proxies), forwarded_allow_ips=list(settings.proxies), timeout_graceful_shutdown=_DELIVERY_S,
-    )  # fmt: skip
-    server = _Server(config, engine, settings, ready)
+    server = Server(app, engine, settings, ready)
     server.run(sockets=[listening])
     if server.broken is not None:
         raise server.broken
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Uvicorn's, with an end of our own: its own would close the port before the work is done, and die of the signal."""
 
-    def __init__(self, config: uvicorn.Config, engine: "Engine", settings: Settings, ready: Callable[[], None]) -> None:
+    def __init__(self, app: FastAPI, engine: "Engine", settings: Settings, ready: Callable[[], None] = lambda: None) -> None:
+        """Arguments as of `run`."""
+        proxies = list(settings.proxies)
+        config = uvicorn.Config(
+            app, http=wire(settings), ws="none", lifespan="on", access_log=False, log_config=None, server_header=False, timeout_keep_alive=30,
+            proxy_headers=bool(proxies), forwarded_allow_ips=proxies, timeout_graceful_shutdown=_DELIVERY_S,
+        )  # fmt: skip
         super().__init__(config)
         self._engine, self._settings, self._ready = engine, settings, ready
-        self._signals = 0
-        self._tasks_of_ours: list[asyncio.Task[None]] = []
+        self._told_to_stop = 0
+        self._ours: list[asyncio.Task[None]] = []
         self.broken: BaseException | None = None
+        """Why the engine did not get ready."""
+
+    def stop(self) -> None:
+        """As SIGTERM does; a second time, at once."""
+        self._told_to_stop += 1
+        if self._told_to_stop > 1:
+            self.should_exit = self.force_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        kinds = (signal.SIGTERM, signal.SIGINT)
-        before = {kind: signal.signal(kind, self._told) for kind in kinds}
+        """Hear signals, where there are any: only the main thread may."""
+        here = threading.current_thread() is threading.main_thread()
+        before = {kind: signal.signal(kind, self.handle_exit) for kind in (signal.SIGTERM, signal.SIGINT) if here}
         try:
             yield
         finally:
             for kind, handler in before.items():
                 signal.signal(kind, handler)
 
-    def _told(self, number: int, frame: FrameType | None) -> None:
-        self._signals += 1
-        if self._signals > 1:
-            self.should_exit = self.force_exit = True
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal."""
+        self.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the door, and wait for the engine behind it."""
         await super().startup(sockets)
-        self._tasks_of_ours.append(asyncio.create_task(self._await_engine()))
+        self._ours.append(asyncio.create_task(self._await_engine()))
 
     async def _await_engine(self) -> None:
         try:
@@ -100,23 +109,23 @@ class _Server(uvicorn.Server):
             self._ready()
         except Exception as error:
             # Told to stop while loading is no failure.
-            if not self._signals:
+            if not self._told_to_stop:
                 self.broken = error
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        if self._signals and len(self._tasks_of_ours) == 1:
-            self._tasks_of_ours.append(asyncio.create_task(self._drain()))
+        """Ten times a second: whether it is time to go."""
+        if self._told_to_stop and len(self._ours) == 1:
+            self._ours.append(asyncio.create_task(self._drain()))
         return await super().on_tick(counter)
 
     async def _drain(self) -> None:
         """The port stays open meanwhile: a balancer reads from /health that it must look elsewhere."""
-        until = time.monotonic() + self._settings.drain_s
         if self._engine.state == "ready":
             await off_loop(lambda: self._engine.drain(self._settings.drain_s))
         # The pictures are drawn; their answers are still being written.
-        until = max(until - self._settings.drain_s, min(until, time.monotonic() + _LONGEST_S))
-        while time.monotonic() < until and any(not _idle(one) for one in self.server_state.connections):
+        until = time.monotonic() + _DELIVERY_S
+        while time.monotonic() < until and not all(map(_idle, self.server_state.connections)):
             await asyncio.sleep(0.05)
         self.should_exit = True
 
