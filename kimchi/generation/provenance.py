@@ -28,6 +28,7 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "batch": int,  # pictures denoised together: the last bits depend on how many,
     "position": int,  # and perhaps on which of them this is
     "device": str,
+    "precision": str,  # of the UNet and the VAE: fp32 or bf16
     "model": str,
     "hashes": dict,  # weights by part: unet, vae, text_encoder, tokenizer, adapter
     "miniature": bool,  # a miniature is never passed off as the full model
@@ -102,6 +103,8 @@ def _chunk(place: Path) -> str:
 
 def _check(place: Path, record: Any) -> None:
     held: dict[str, Any] = record if isinstance(record, dict) else {}
+    # Records older than the choice say nothing of it.
+    held.setdefault("precision", "fp32")
     wrong = [key for key, kind in KINDS.items() if not isinstance(held.get(key), kind)]
     if wrong:
         raise DataError(f"{place}: {', '.join(wrong)} missing or of the wrong kind in its record. Give the PNG or sidecar as KIMCHI saved it.")

@@ -1,9 +1,10 @@
-"""Noise -> latents -> pictures: DDIM with classifier-free guidance.
+"""Noise -> latents -> pictures: DDIM with classifier-free guidance, or the few steps of a consistency model.
 
 Shapes: B pictures, C latent channels, H W latent side, L tokens, D text width.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,11 @@ from PIL import Image
 from kimchi.errors import ModelError
 
 OnStep = Callable[[int, int, torch.Tensor], None]
-"""Called after every step with steps done, steps in all (every chunk counted), and the chunk's latents_BCHW; raising from it stops the drawing."""
+"""Called after every step with steps done, steps in all (every chunk counted), and the chunk's latents_BCHW as the network now guesses them clean;
+raising from it stops the drawing."""
+DDIM, LCM = "DDIM", "LCM"
+MOST_STEPS = {DDIM: 1000, LCM: 50}
+"""LCM-LoRAs are distilled on a schedule of fifty steps, of which the sampler takes some."""
 MAX_SEED = 2**32 - 1
 """PyTorch's CPU generator reads the lower 32 bits of a seed: 7 and 7 + 2**32 would draw the same picture under two names."""
 
@@ -30,6 +35,7 @@ def sample(
     latent_shape: tuple[int, int, int],
     on_step: OnStep | None = None,
     chunk: int = 16,
+    sampler: str = DDIM,
 ) -> torch.Tensor:
     """Draw latents from text states.
 
@@ -44,12 +50,13 @@ def sample(
         latent_shape: C, H, W.
         on_step: watches, or stops by raising.
         chunk: the most pictures denoised at once.
+        sampler: DDIM, or LCM for a UNet that was distilled for few steps.
 
     Returns:
         latents_BCHW, float32, on the UNet's device, in the VAE's scaled units.
     """
     with torch.inference_mode():
-        scheduler = _scheduler(scheduler_config, steps)
+        walk = _WALKS[sampler]
         total = steps * -(-len(seeds) // chunk)
         done = 0
         parts: list[torch.Tensor] = []
@@ -57,20 +64,30 @@ def sample(
             part = slice(start, start + chunk)
             text_bLD = text_BLD[part].to(unet.device, unet.dtype)
             states_BLD = torch.cat([empty_1LD.to(text_bLD).expand_as(text_bLD), text_bLD])
-            latents_BCHW = initial_noise(seeds[part], latent_shape).to(unet.device)
-            for now, later in _strides(scheduler):
-                noise_BCHW = _guided(unet, latents_BCHW, now, states_BLD, guidance)
-                latents_BCHW = _ddim_step(scheduler, noise_BCHW, now, later, latents_BCHW)
+            sources = noise_sources(seeds[part])
+            latents_BCHW = _noise(sources, latent_shape).to(unet.device)
+            for now, move in walk(scheduler_config, steps, sources):
+                output_BCHW = _guided(unet, latents_BCHW, now, states_BLD, guidance, halve=sampler == LCM and guidance == 1)
+                latents_BCHW, clean_BCHW = move(output_BCHW, latents_BCHW)
                 done += 1
                 if on_step is not None:
-                    on_step(done, total, latents_BCHW)
+                    on_step(done, total, clean_BCHW)
             parts.append(latents_BCHW)
         return torch.cat(parts)
 
 
+def noise_sources(seeds: Sequence[int]) -> list[torch.Generator]:
+    """One generator a picture keeps neighbours apart; on the CPU, where a seed means the same on every machine."""
+    return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+
+
 def initial_noise(seeds: Sequence[int], latent_shape: tuple[int, int, int]) -> torch.Tensor:
-    """Unit noise, float32 on the CPU: there a seed means the same on every machine, and one generator a picture keeps neighbours apart."""
-    return torch.stack([torch.randn(latent_shape, generator=torch.Generator("cpu").manual_seed(seed)) for seed in seeds])
+    """Unit noise that a picture begins as, float32 on the CPU."""
+    return _noise(noise_sources(seeds), latent_shape)
+
+
+def _noise(sources: list[torch.Generator], latent_shape: tuple[int, int, int]) -> torch.Tensor:
+    return torch.stack([torch.randn(latent_shape, generator=source) for source in sources])
 
 
 def decode(vae: Any, latents_BCHW: torch.Tensor) -> list[Image.Image]:
@@ -94,6 +111,35 @@ def decode(vae: Any, latents_BCHW: torch.Tensor) -> list[Image.Image]:
     return pictures
 
 
+Move = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""The network's output and the latents => the next latents, and what they are guessed to become."""
+
+
+def _ddim(config: dict[str, Any], steps: int, sources: list[torch.Generator]) -> Iterator[tuple[int, Move]]:
+    """Timesteps, each with its move. Nothing is drawn by lot on the way."""
+    scheduler = _scheduler(config, steps)
+    for now, later in _strides(scheduler):
+        yield now, partial(_ddim_step, scheduler, now, later)
+
+
+def _lcm(config: dict[str, Any], steps: int, sources: list[torch.Generator]) -> Iterator[tuple[int, Move]]:
+    """Luo et al. 2023 (arXiv:2310.04378), algorithm 3: jump to the clean guess, and noise it again, from each picture's own generator."""
+    from diffusers.schedulers.scheduling_lcm import LCMScheduler
+
+    scheduler: Any = LCMScheduler.from_config({**config, "clip_sample": False, "original_inference_steps": MOST_STEPS[LCM]})
+    scheduler.set_timesteps(steps)
+
+    def move(now: int, output_BCHW: torch.Tensor, latents_BCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        moved = scheduler.step(output_BCHW, now, latents_BCHW, generator=sources)
+        return moved.prev_sample, moved.denoised
+
+    for now in scheduler.timesteps.tolist():
+        yield now, partial(move, now)
+
+
+_WALKS: dict[str, Callable[[dict[str, Any], int, list[torch.Generator]], Iterator[tuple[int, Move]]]] = {DDIM: _ddim, LCM: _lcm}
+
+
 def _scheduler(config: dict[str, Any], steps: int) -> Any:
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
@@ -114,18 +160,23 @@ def _strides(scheduler: Any) -> list[tuple[int, int]]:
     return list(zip(times, [*times[1:], -1], strict=True))
 
 
-def _guided(unet: Any, latents_BCHW: torch.Tensor, time: int, states_BLD: torch.Tensor, guidance: float) -> torch.Tensor:
-    """Ho & Salimans 2022 (arXiv:2207.12598), equation 6 with guidance = 1 + w; both halves in one doubled batch: empty first, text second."""
+def _guided(unet: Any, latents_BCHW: torch.Tensor, time: int, states_BLD: torch.Tensor, guidance: float, *, halve: bool) -> torch.Tensor:
+    """Ho & Salimans 2022 (arXiv:2207.12598), equation 6 with guidance = 1 + w; both halves in one doubled batch: empty first, text second.
+
+    With `halve` only the second is computed, which is all that a guidance of 1 uses.
+    """
+    if halve:
+        return unet(latents_BCHW.to(unet.dtype), time, encoder_hidden_states=states_BLD.chunk(2)[1]).sample.float()
     doubled_BCHW = torch.cat([latents_BCHW, latents_BCHW]).to(unet.dtype)
     out_BCHW: torch.Tensor = unet(doubled_BCHW, time, encoder_hidden_states=states_BLD).sample.float()
     empty_BCHW, text_BCHW = out_BCHW.chunk(2)
     return empty_BCHW + guidance * (text_BCHW - empty_BCHW)
 
 
-def _ddim_step(scheduler: Any, output_BCHW: torch.Tensor, now: int, later: int, latents_BCHW: torch.Tensor) -> torch.Tensor:
+def _ddim_step(scheduler: Any, now: int, later: int, output_BCHW: torch.Tensor, latents_BCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Song et al. 2021 (arXiv:2010.02502), equation 12 with sigma = 0; the scheduler turns the network's output into the clean guess."""
     clean_BCHW: torch.Tensor = scheduler.step(output_BCHW, now, latents_BCHW).pred_original_sample
     signal_now = float(scheduler.alphas_cumprod[now])
     signal_later = float(scheduler.alphas_cumprod[later] if later >= 0 else scheduler.final_alpha_cumprod)
     noise_BCHW = (latents_BCHW - signal_now**0.5 * clean_BCHW) / (1 - signal_now) ** 0.5
-    return signal_later**0.5 * clean_BCHW + (1 - signal_later) ** 0.5 * noise_BCHW
+    return signal_later**0.5 * clean_BCHW + (1 - signal_later) ** 0.5 * noise_BCHW, clean_BCHW

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 
-from kimchi.data.files import hash_files
+from kimchi.data.files import hash_files, sha256
 from kimchi.errors import ModelError
 from kimchi.parts import find
 
@@ -39,6 +39,15 @@ class Model:
     """First 16 hex digits over the files of unet, vae, text_encoder, tokenizer and adapter."""
     miniature: bool = False
     """True for the shipped miniature: every picture says so."""
+    base: str = ""
+    """Name of the untaught base it stands on; empty where nothing says."""
+    few_step: bool = False
+    """True with an LCM-type LoRA merged in: a few steps are enough, and guidance is in the weights."""
+
+    @property
+    def hash(self) -> str:
+        """One name for all its weights, 16 hex digits: the model_hash of every picture it draws."""
+        return sha256("".join(f"{part}={self.hashes[part]}\n" for part in sorted(self.hashes)).encode())
 
 
 def load_model(name: str) -> Model:
@@ -99,6 +108,7 @@ def _from_folder(folder: Path, name: str) -> Model:
     model.miniature = name in MINIATURES or _is_miniature(folder)
     for sub in ("unet", "vae", "text_encoder", "tokenizer"):
         model.hashes[sub] = _hash_part(folder / sub)
+    model.base = name if name in MINIATURES else _base_of(folder)
     return model
 
 
@@ -184,6 +194,7 @@ def load_run(folder: Path, name: str) -> Model:
         raise ModelError(f"{adapter}: missing. Train it again, or reinstall kimchi-diffusion if this is the shipped adapter.")
     card = _read(str(folder / "card.json"), lambda: json.loads((folder / "card.json").read_text(encoding="utf-8")))
     model = with_encoder(load_base(card["base"]), card["text_encoder"], name)
+    model.base = card["base"]
     check_hashes(str(folder), card["hashes"], model, f"{card['base']} / {card['text_encoder']}")
     lora.load_into(model.unet, model.text.model, adapter)
     channels_last(model.unet)
@@ -206,6 +217,14 @@ def _is_adapted(folder: Path) -> bool:
     """Whether a folder holds an encoder behind an adapter of ours."""
     config = folder / "config.json"
     return config.is_file() and '"kimchi_adapted_text_encoder"' in config.read_text(encoding="utf-8")
+
+
+def _base_of(folder: Path) -> str:
+    """What a merged export was taught on, by the card beside it."""
+    try:
+        return str(json.loads((folder / "card.json").read_text(encoding="utf-8"))["base"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _is_miniature(folder: Path) -> bool:

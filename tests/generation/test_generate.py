@@ -105,7 +105,7 @@ def test_notices_are_logged_by_default(tiny: Any, caplog: pytest.LogCaptureFixtu
 
 BAD = [
     *({"seed": -1}, {"seed": MAX_SEED + 1}, {"seed": 1.5}, {"seed": True}, {"seed": "7"}),
-    *({"steps": 0}, {"steps": 1001}, {"steps": None}, {"guidance": -1}, {"guidance": 31}, {"guidance": float("nan")}, {"guidance": "5"}),
+    *({"steps": 0}, {"steps": 1001}, {"steps": "4"}, {"guidance": -1}, {"guidance": 31}, {"guidance": float("nan")}, {"guidance": "5"}),
     *({"size_px": 0}, {"size_px": 65}, {"size_px": 4096}, {"batch": 0}, {"negative": None}),
 ]
 
