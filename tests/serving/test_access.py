@@ -16,6 +16,7 @@ from kimchi.serving.keys import Keys, add_key, read_keys, revoke_key
 from kimchi.serving.pace import Pace
 
 ASK = {"prompt": "한국의 라면을 그려줘", "steps": 1}
+FORWARDED = {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Proto": "https"}
 
 
 @pytest.fixture
@@ -84,8 +85,8 @@ class TestKeysOverHttp:
         made = add_key(file, "a")
         server = serve(keys_file=file)
         for headers, code in (
-            ({}, "missing_api_key"), (bearer("kimchi-wrong"), "invalid_api_key"), (bearer(made + "x"), "invalid_api_key"), ({"Authorization": "Bearer"}, "missing_api_key"),
-            ({"Authorization": f"Basic {made}"}, "invalid_api_key"), (bearer("x" * 7000), "invalid_api_key"), 
+            ({}, "missing_api_key"), ({"Authorization": "Bearer"}, "missing_api_key"), (bearer("kimchi-wrong"), "invalid_api_key"),
+            (bearer(made + "x"), "invalid_api_key"), ({"Authorization": f"Basic {made}"}, "invalid_api_key"), (bearer("x" * 7000), "invalid_api_key"),
         ):  # fmt: skip
             response = server.post(ASK, **headers)
             assert (response.status_code, response.json()["error"]["code"]) == (401, code), headers
@@ -198,17 +199,15 @@ class TestOtherSites:
 
 
 class TestProxies:
-    FORWARDED = {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Proto": "https"}
-
     def test_a_stranger_is_not_believed(self, api: Any) -> None:
-        url = api.post({**ASK, "response_format": "url"}, **self.FORWARDED).json()["data"][0]["url"]
+        url = api.post({**ASK, "response_format": "url"}, **FORWARDED).json()["data"][0]["url"]
         assert url.startswith("http://127.0.0.1:")
 
     def test_a_named_one_is(self, serve: Any) -> None:
         server = serve(proxies=("127.0.0.1",), rate_per_minute=1)
-        url = server.post({**ASK, "response_format": "url"}, **self.FORWARDED).json()["data"][0]["url"]
+        url = server.post({**ASK, "response_format": "url"}, **FORWARDED).json()["data"][0]["url"]
         assert url.startswith("https://127.0.0.1:")
-        assert server.post(ASK, **self.FORWARDED).status_code == 429
+        assert server.post(ASK, **FORWARDED).status_code == 429
         assert server.post(ASK, **{"X-Forwarded-For": "198.51.100.8"}).status_code == 200, "another client behind the same proxy"
 
     def test_a_public_address(self, serve: Any) -> None:
