@@ -20,6 +20,7 @@ from kimchi.training import run
 from kimchi.training.loop import Progress
 
 COMMANDS = ["quickstart", "prepare", "align", "plan", "train", "generate", "export", "score", "doctor", "recipes list", "recipes copy"]
+COMMANDS += ["serve", "serve keys", *(f"serve keys {verb}" for verb in ("add", "list", "revoke"))]
 COMMANDS += ["study", *(f"study {verb}" for verb in ("draw", "new", "lock", "serve", "status", "analyse", "power", "purge"))]
 SHIPPED = {recipes.load_recipe(name).kind: name for name in recipes.list_recipes()}
 

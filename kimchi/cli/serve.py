@@ -12,14 +12,16 @@ import typer
 
 from kimchi.errors import ServeError
 
-from .show import finish, say
+from .show import check_folder, finish, say
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from kimchi.generation.engine import Engine, Guard
+    from kimchi.generation.engine import Engine
+    from kimchi.generation.safety import Guard
     from kimchi.serving.settings import Settings
 
+BOOTH = "/demo"
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 keys_app = typer.Typer(no_args_is_help=True, help="API keys: add, list, revoke.", rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
@@ -52,15 +54,19 @@ def serve(
     precision: Annotated[str, _from("KIMCHI_PRECISION", "auto, fp32 or bf16.")] = "auto",
     few_step: Annotated[str, _from("KIMCHI_FEW_STEP", "A few-step LoRA: 4 steps instead of 25.")] = "",
     preview_vae: Annotated[str, _from("KIMCHI_PREVIEW_VAE", "A tiny VAE for sharper previews.")] = "",
+    compare: Annotated[bool | None, typer.Option("--compare/--no-compare", help="Whether the untaught base may be loaded too.")] = None,
     base: Annotated[str, _from("KIMCHI_BASE", "For comparing: the untaught base, if no card names it.")] = "",
     translator: Annotated[str, _from("KIMCHI_TRANSLATOR", "For comparing: a chat model that translates.")] = "",
+    guard: Annotated[bool, typer.Option("--guard/--no-guard", help="Refuse what a public place does not draw.")] = True,
+    checker: Annotated[str, _from("KIMCHI_CHECKER", "A safety checker, where the model has none.")] = "",
     demo: Annotated[bool | None, typer.Option("--demo/--no-demo", help="The booth at /demo; by default unless keys are asked for.")] = None,
+    out: Annotated[Path, typer.Option(help="The booth's folder, for ratings and counts.")] = Path("runs/booth"),
     cache_dir: Annotated[Path | None, _from("KIMCHI_CACHE_DIR", "For caches, where the model's folder is read-only.")] = None,
     verbose: Annotated[bool, typer.Option("-v", help="Say more on stderr: a line for each request.")] = False,
 ) -> None:
     """The HTTP API, for OpenAI's image clients; the booth at /demo.
 
-    Every option may also come from the environment: KIMCHI_PORT=8000.
+    The environment is read too: KIMCHI_PORT=8000, KIMCHI_API_KEYS=lab=KEY.
     SIGTERM or Ctrl-C ends it once accepted pictures are delivered.
 
     \b
@@ -76,7 +82,7 @@ def serve(
 
     settings = make_settings(
         os.environ, host=host, port=port, keys_file=keys or _named() or _default_keys(), rate_per_minute=rate, max_n=max_n, cors=tuple(cors) if cors else None,
-        proxies=tuple(proxy) if proxy else None, behind_backendai=behind_backendai, public_url=public_url, timeout_s=timeout,
+        proxies=tuple(proxy) if proxy else None, behind_backendai=behind_backendai, public_url=public_url, timeout_s=timeout, compare=compare,
         model_id=os.environ.get("KIMCHI_MODEL_ID") or public_name(model),
     )  # fmt: skip
     from kimchi.serving.server import listen, run
@@ -86,13 +92,14 @@ def serve(
     from kimchi.generation.engine import Engine
     from kimchi.serving.app import create_app
 
+    watcher = _guard(model, checker) if guard else None
     engine = Engine.load(
         model, device=device, precision=precision, base=base, translator=translator, few_step=few_step, preview_vae=preview_vae, queue=queue,
-        timeout_s=settings.timeout_s, guard=_guard(), on_notice=_cut,
+        timeout_s=settings.timeout_s, guard=watcher, on_notice=_cut,
     )  # fmt: skip
     api = create_app(engine, settings)
     asked_for = api.state.service.keys.required
-    shown = _mount(api, engine) if demo or (demo is None and not asked_for) else False
+    shown = (demo or (demo is None and not asked_for)) and _mount(api, engine, watcher, out, loudly=bool(demo))
     run(api, engine, settings, listening, ready=_greeter(settings, listening.getsockname()[1], asked_for, shown))
     say("Stopped. Accepted pictures were delivered.")
 
@@ -107,8 +114,6 @@ def _use_caches(folder: Path | None) -> None:
     """Point every cache at one folder, before the libraries read where theirs is."""
     if folder is None:
         return
-    from .show import check_folder
-
     check_folder(folder)
     for name in ("KIMCHI_HOME", "HF_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "XDG_CACHE_HOME", "MPLCONFIGDIR"):
         os.environ.setdefault(name, str(folder.absolute() / name.lower()))
@@ -124,13 +129,28 @@ def _cut(notice: str) -> None:
     """What the encoder did not hear is told in the answer; in the log it would be a piece of somebody's prompt."""
 
 
-def _guard() -> "Guard | None":
-    return None
+def _guard(model: str, checker: str) -> "Guard":
+    from kimchi.generation.safety import Guard
+
+    guard = Guard.load(model=model, checker=checker or None, device="cpu")
+    for missing in guard.missing:
+        say(missing)
+    return guard
 
 
-def _mount(api: "FastAPI", engine: "Engine") -> bool:
-    """Put the booth at /demo, if it is installed."""
-    return False
+def _mount(api: "FastAPI", engine: "Engine", guard: "Guard | None", folder: Path, *, loudly: bool) -> bool:
+    """Put the booth at /demo, where it is installed."""
+    absent = [name for name in ("gradio", "segno") if find_spec(name) is None]
+    if absent and loudly:
+        raise ServeError(f"{', '.join(absent)}: not installed, and the booth needs the extra `demo`. Run: pip install 'kimchi-diffusion[demo]'")
+    if absent:
+        return False
+    from kimchi.demo.app import mount
+    from kimchi.demo.settings import Settings as Booth
+
+    check_folder(folder)
+    mount(api, engine, Booth(folder=folder, pin=os.environ.get("KIMCHI_BOOTH_PIN", "")), BOOTH, guard)
+    return True
 
 
 def _greeter(settings: "Settings", port: int, asked_for: bool, shown: bool) -> Callable[[], None]:

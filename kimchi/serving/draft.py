@@ -38,12 +38,12 @@ def generation(asked: GenerationRequest, service: Service) -> Draft:
 
 
 def comparison(asked: CompareRequest, service: Service) -> Draft:
-    """Work for POST /v1/images/compare: the arms in the order BASE, TRANSLATED, KIMCHI or as asked.
+    """Work for POST /v1/images/compare: the arms as asked, or all there are in the order in which they tell the story.
 
     Raises:
         Refusal: as above, or an arm that is not loaded.
     """
-    loaded = tuple(str(arm) for arm in service.identity.get("arms", (KIMCHI,)))
+    loaded = tuple(str(arm) for arm in service.identity.get("arms", (KIMCHI,))) if service.settings.compare else (KIMCHI,)
     arms: tuple[str, ...] = tuple(asked.arms or loaded)
     if len(set(arms)) < len(arms):
         raise Refusal("invalid_value", "arms")

@@ -33,6 +33,8 @@ class Settings:
     """Addresses or networks whose X-Forwarded-* headers are believed."""
     public_url: str = ""
     """How clients reach this server, for picture addresses; empty, as the request came."""
+    compare: bool = True
+    """Whether POST /v1/images/compare may load what the model was taught on; that takes memory for another one."""
     rate_per_minute: int = 0
     """Pictures a minute for each key, or each address where no key is asked for; 0 for no limit."""
     max_n: int = 10

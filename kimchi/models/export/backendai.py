@@ -10,12 +10,12 @@ What is written satisfies both its documentation and its code, where the two dif
 
 import json
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from kimchi import __version__
 from kimchi.data.files import write_text
 
 from . import merged
@@ -27,7 +27,8 @@ MOUNT = "/models"
 """Where the folder is mounted, read-only."""
 CACHE = "/home/work/.kimchi"
 """Where everything is written that is written at all."""
-IMAGE = f"kimchi-serve:{__version__}"
+VERSION = version("kimchi-diffusion")
+IMAGE = f"kimchi-serve:{VERSION}"
 """What `docker build` of the folder is asked to make."""
 COMMAND = f"kimchi serve --model {MOUNT} --host 0.0.0.0 --port {PORT} --behind-backendai --no-demo --cache-dir {CACHE}"
 """0.0.0.0: the manager probes from outside the container."""
@@ -129,4 +130,4 @@ def _filled(name: str, run: Run) -> str:
 
     template = (resources.files("kimchi.models") / "templates" / "backendai" / name).read_text(encoding="utf-8")
     page = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False).from_string(template)
-    return page.render(name=run.name, image=IMAGE, command=COMMAND, port=PORT, mount=MOUNT, cache=CACHE, version=__version__, delay=int(_DELAY_S))
+    return page.render(name=run.name, image=IMAGE, command=COMMAND, port=PORT, mount=MOUNT, cache=CACHE, version=VERSION, delay=int(_DELAY_S))
