@@ -292,8 +292,8 @@ class Engine:
             if self._state == "starting":
                 self._state, self._ready_s = "ready", time.monotonic()
             self._changed.notify_all()
-        while (ticket := self._next()) is not None:
-            self._serve(ticket)
+        while self._serve_next():
+            pass
 
     def _warm_up(self) -> None:
         """Load, and draw with everything that must be possible: first calls compile, allocate and fault pages in."""
@@ -318,6 +318,13 @@ class Engine:
             self._drawing, ticket.place = ticket, 0
         self._tell_places()
         return ticket
+
+    def _serve_next(self) -> bool:
+        # A function of its own: a variable of the loop would keep the last ticket and its pictures until the next one comes.
+        ticket = self._next()
+        if ticket is not None:
+            self._serve(ticket)
+        return ticket is not None
 
     def _serve(self, ticket: Ticket) -> None:
         began_s, error = time.monotonic(), None
