@@ -63,14 +63,30 @@ def mount(app: "FastAPI", engine: "Engine", settings: Settings, path: str = "/de
     )
     small.state.desk = desk
     app.mount(f"{base}/booth", small)
-    blocks = make_blocks(desk, base)
-    gr.mount_gradio_app(
-        app, blocks, path=path, footer_links=[], run_history=False, enable_monitoring=False, show_error=False, ssr_mode=False, pwa=False, mcp_server=False,
-        max_file_size=1, theme=theme(), head=head(base, desk.hall),
-    )  # fmt: skip
+
+    def build() -> None:
+        gr.mount_gradio_app(
+            app, make_blocks(desk, base), path=path, footer_links=[], run_history=False, enable_monitoring=False, show_error=False, ssr_mode=False,
+            pwa=False, mcp_server=False, max_file_size=1, theme=theme(), head=head(base, desk.hall),
+        )  # fmt: skip
+
+    _in_a_loop(build)
     cast(Any, app.routes[-1]).app.add_middleware(Doors)
     _keep_tidy(app, desk, place)
     return desk
+
+
+def _in_a_loop(build: Callable[[], None]) -> None:
+    """Gradio makes an event loop for every lock where none is running, and closes none of them."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+
+        async def within() -> None:
+            build()
+
+        return asyncio.run(within())
+    build()
 
 
 def _keep_tidy(app: "FastAPI", desk: Desk, place: Any) -> None:
