@@ -1,12 +1,21 @@
 """Agreement and reliability against published worked examples."""
 
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import permutations, product
+from math import comb
+
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from kimchi.eval.statistics.agreement import agreement, gwet, gwet_weights, krippendorff
 from kimchi.eval.statistics.reliability import components, icc, reliability
 from kimchi.eval.statistics.simulate import Design, simulate
 
+Rows = Sequence[Sequence[int | None]]
+"""A row a unit, a cell a rater; None where that rater gave nothing."""
 _ = np.nan
 # Krippendorff 2011, Computing Krippendorff's alpha-reliability: four observers, twelve units, values missing.
 FOUR_OBSERVERS = np.array(
@@ -67,6 +76,66 @@ def test_ac2_is_the_formula_in_fractions() -> None:
     # The weights of three categories as irrCAC prints them.
     assert gwet_weights("ordinal", 3)[0] == pytest.approx([1, 2 / 3, 0])
     assert gwet_weights("quadratic", 3)[0] == pytest.approx([1, 0.75, 0])
+
+
+def alpha_in_fractions(rows: Rows, level: str) -> Fraction:
+    """Krippendorff's alpha by its definition, a pair of ratings at a time: 1 - observed / expected disagreement."""
+    units = [[v for v in unit if v is not None] for unit in rows]
+    paired = [unit for unit in units if len(unit) > 1]
+    values = [v for unit in paired for v in unit]
+
+    def apart(a: int, b: int) -> Fraction:
+        if level == "nominal":
+            return Fraction(a != b)
+        if level == "interval":
+            return Fraction((a - b) ** 2)
+        low, high = min(a, b), max(a, b)
+        between = Fraction(sum(low <= v <= high for v in values)) - Fraction(values.count(low) + values.count(high), 2)
+        return between**2 if low != high else Fraction(0)
+
+    observed = sum((Fraction(1, len(unit) - 1) * apart(a, b) for unit in paired for a, b in permutations(unit, 2)), Fraction(0)) / len(values)
+    expected = sum((apart(a, b) for a, b in permutations(values, 2)), Fraction(0)) / (len(values) * (len(values) - 1))
+    return 1 - observed / expected
+
+
+def ac2_in_fractions(rows: Rows, points: int, kind: str) -> Fraction:
+    """Gwet's AC2 by its definition, a pair of raters at a time: (pa - pe) / (1 - pe)."""
+    units = [[v for v in unit if v is not None] for unit in rows]
+    units = [unit for unit in units if unit]
+
+    def credit(a: int, b: int) -> Fraction:
+        d = abs(a - b)
+        lost = {"identity": Fraction(d > 0), "quadratic": Fraction(d**2, (points - 1) ** 2), "ordinal": Fraction(comb(d + 1, 2), comb(points, 2))}
+        return 1 - lost[kind]
+
+    paired = [unit for unit in units if len(unit) > 1]
+    agreed = sum((sum(credit(a, b) for a, b in permutations(unit, 2)) / Fraction(len(unit) * (len(unit) - 1)) for unit in paired), Fraction(0)) / len(paired)
+    share = [sum((Fraction(unit.count(v), len(unit)) for unit in units), Fraction(0)) / len(units) for v in range(1, points + 1)]
+    weights = sum((credit(a, b) for a, b in product(range(points), repeat=2)), Fraction(0))
+    chance = weights * sum(p * (1 - p) for p in share) / (points * (points - 1))
+    return (agreed - chance) / (1 - chance)
+
+
+def test_published_digits_and_the_definitions_in_fractions() -> None:
+    """Krippendorff publishes three digits: the others are those of the exact fractions, found by a way that shares nothing with ours."""
+    rows = [[None if np.isnan(v) else int(v) for v in unit] for unit in FOUR_OBSERVERS.T]
+    assert alpha_in_fractions(rows, "nominal") == Fraction(113, 152) and alpha_in_fractions(rows, "interval") == Fraction(951, 1120)
+    assert [round(float(alpha_in_fractions(rows, level)), 3) for level in ("nominal", "ordinal", "interval")] == [0.743, 0.815, 0.849]
+    assert ac2_in_fractions(rows, 5, "ordinal") == Fraction(3985, 4433) and ac2_in_fractions(rows, 5, "quadratic") == Fraction(17685, 19349)
+    for level in ("nominal", "ordinal", "interval"):
+        assert krippendorff(COUNTS, level) == pytest.approx(float(alpha_in_fractions(rows, level)), abs=1e-12)  # pyright: ignore[reportArgumentType]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.lists(st.sampled_from([None, 1, 2, 3, 4, 5]), min_size=3, max_size=6), min_size=2, max_size=8))
+def test_any_table_with_holes_agrees_with_the_definitions(rows: list[list[int | None]]) -> None:
+    pairs = [v for unit in rows if sum(v is not None for v in unit) > 1 for v in unit if v is not None]
+    assume(len(set(pairs)) > 1)
+    counts = np.array([[unit.count(v) for v in range(1, 6)] for unit in rows if any(v is not None for v in unit)], dtype=float)
+    for level in ("nominal", "ordinal", "interval"):
+        assert krippendorff(counts, level) == pytest.approx(float(alpha_in_fractions(rows, level)), abs=1e-9)  # pyright: ignore[reportArgumentType]
+    for kind in ("identity", "ordinal", "quadratic"):
+        assert gwet(counts, kind) == pytest.approx(float(ac2_in_fractions(rows, 5, kind)), abs=1e-9)  # pyright: ignore[reportArgumentType]
 
 
 # Shrout and Fleiss 1979, table 2: six targets, four judges.

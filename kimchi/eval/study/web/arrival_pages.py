@@ -21,7 +21,7 @@ async def show_start(request: Request) -> Response:
     desk = desk_of(request)
     session = await desk.session(request)
     going = session is not None and session.state == "claimed" and session.consent_at is not None
-    response = desk.page(request, "start.html", seated=going, size=desk.served.size)
+    response = desk.page(request, "start.html", seated=going, size=desk.served.size, shows_text=desk.served.shows_any_text)
     asked = request.query_params.get("lang")
     if asked in desk.served.languages:
         set_cookie(response, LANGUAGE, asked)
@@ -117,7 +117,7 @@ async def resume(request: Request) -> Response:
     except (Refused, TooMany) as error:
         problem = desk.why(error.why, language) if isinstance(error, Refused) else texts(language)["error_429"]
         status = desk.status(error.why) if isinstance(error, Refused) else 429
-        return desk.page(request, "start.html", status=status, problem=problem, seated=False, size=desk.served.size)
+        return desk.page(request, "start.html", status=status, problem=problem, seated=False, size=desk.served.size, shows_text=desk.served.shows_any_text)
     desk.windows.forget(session.slot)
     response = go_to("/thanks" if session.state == "done" else "/rate")
     set_cookie(response, SEAT, session.id)

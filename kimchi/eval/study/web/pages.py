@@ -29,7 +29,9 @@ async def show_rate(request: Request) -> Response:
         return go_to("/thanks")
     if session.state != "claimed":
         raise Refused(Why(session.state), "the place is closed")
-    return desk.page(request, "rate.html", language=desk.language_of(session))
+    # At a booth nobody is shown the code before: whoever leaves early finds it there.
+    code = grouped(request.cookies.get(CODE, "")) if desk.kiosk else ""
+    return desk.page(request, "rate.html", language=desk.language_of(session), code=code)
 
 
 async def show_exit(request: Request) -> Response:

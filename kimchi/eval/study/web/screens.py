@@ -31,7 +31,7 @@ def plan(desk: Desk, session: Session, trials: Sequence[Trial]) -> dict[str, Any
         "comment_chars": MAX_COMMENT,
         "idle_seconds": _IDLE_S,
         "grace_seconds": _GRACE_S,
-        "texts": {name: said[name] for name in _SAID},
+        "texts": {name: said[name] for name in _SAID} | ({"break": said["break_kiosk"]} if desk.kiosk else {}),
     }
 
 

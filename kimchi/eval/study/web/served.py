@@ -99,7 +99,12 @@ class Served:
         """Whether the prompt is shown beside these questions: some would be answered by it."""
         return any(self._instrument.criterion(one).needs_text for one in criteria)
 
+    @property
+    def shows_any_text(self) -> bool:
+        """Whether any question is asked of a picture and its prompt together."""
+        return any(one.needs_text for one in self._instrument.criteria)
+
     def answer_text(self, criterion: str, value: int, language: str) -> str:
         """An answer as a number and in words: a phone shows the words of the first and the last alone."""
         scale = self._instrument.scales[self._instrument.criterion(criterion).scale]
-        return scale.unable[language] if value == UNABLE else f"{value} {scale.labels[language][value - 1]}"
+        return scale.unable[language] if value == UNABLE else f"{value}\N{NO-BREAK SPACE}{scale.labels[language][value - 1]}"

@@ -211,7 +211,7 @@ function forward() {
   if (!after) return finish();
   if (screens()[place].practice && !after.practice) return rest("practised");
   const done = screens().slice(0, place + 1).filter(screen => !screen.practice).length;
-  if (plan.break_every && done % plan.break_every === 0 && !screens()[place].rested) {
+  if (plan.break_every && done % plan.break_every === 0 && screens().length - place > 6 && !screens()[place].rested) {  // near the end nobody wants one
     screens()[place].rested = true;
     at("rested").textContent = fill(texts.break, { all: screens().filter(screen => !screen.practice).length, done });
     return rest("pause");
@@ -263,7 +263,7 @@ function press(digit) {
   answer(input.name, Number(digit));
   announce(`${box.querySelector("legend").textContent}: ${input.ariaLabel}`);
 }
-at("keys").checked = localStorage.getItem("kimchi-keys") !== "off";
+at("keys").checked = kiosk || localStorage.getItem("kimchi-keys") !== "off";  // at a booth the next person begins anew
 at("keys").addEventListener("change", () => localStorage.setItem("kimchi-keys", at("keys").checked ? "on" : "off"));
 
 // ---- one window at a time: the server knows which
