@@ -1,10 +1,11 @@
-"""Korean fonts that ship with the package, cut from Noto Sans CJK: only the signs that are needed, under a name of our own.
+r"""Korean fonts that ship with the package, cut from Noto Sans CJK: only the signs that are needed, under a name of our own.
 
 Made again, with Debian's fonts-noto-cjk and `pip install fonttools brotli`, by
 
     python -m kimchi.data.fonts NotoSansCJK-Regular.ttc kimchi/demo/static/font/KimchiKR-Regular.woff2
     python -m kimchi.data.fonts NotoSansCJK-Bold.ttc kimchi/demo/static/font/KimchiKR-Bold.woff2 --style Bold --signs common
-    python -m kimchi.data.fonts NotoSansCJK-Bold.ttc kimchi/generation/font/KimchiMark-Bold.otf --family "Kimchi Mark" --style Bold --signs "TEXT"
+    python -m kimchi.data.fonts NotoSansCJK-Bold.ttc kimchi/generation/font/KimchiMark-Bold.otf --family "Kimchi Mark" --style Bold \
+        --signs "AI 생성-generated生成"
 
 The OFL asks that its text and the copyright go along, and that no reserved name is kept. Noto CJK reserves none; "Noto" is a trademark, so
 that a changed font has another name.

@@ -1,0 +1,11 @@
+"""What a public screen does not draw: blocklists, the operator's own words, and a look at finished pictures.
+
+In the order of reading: folding, matching, lists, own, pictures, guard.
+"""
+
+from .folding import fold
+from .guard import Finding, Guard
+from .lists import Blocklist, Category, read_lists
+from .own import Chosen, OwnList
+
+__all__ = ["Blocklist", "Category", "Chosen", "Finding", "Guard", "OwnList", "fold", "read_lists"]
