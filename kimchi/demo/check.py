@@ -189,8 +189,9 @@ def _suggestions(engine: "Engine", guard: "Guard", settings: Settings) -> tuple[
 def _picture(engine: "Engine", settings: Settings) -> tuple[Literal["ok", "warn", "fail"], str]:
     from kimchi.generation.engine import KIMCHI, Preview, Request
 
+    from kimchi.generation.mark import marked_png
+
     from .desk import ARMS
-    from .leaving import labelled
 
     arms = tuple(arm for arm in ARMS if arm in engine.identity["arms"] and (settings.compare or arm == KIMCHI))
     offered = _offer(engine, settings).suggestions()
@@ -201,7 +202,7 @@ def _picture(engine: "Engine", settings: Settings) -> tuple[Literal["ok", "warn"
             first_s = time.monotonic() - began_s
     pictures, seconds = ticket.result(), time.monotonic() - began_s
     own = pictures[KIMCHI][0]
-    size_kb = len(labelled(own.image, own.provenance)) // 1000
+    size_kb = len(marked_png(own.image, own.provenance)) // 1000
     state = "ok" if seconds <= _PATIENT_S else "warn" if seconds <= _LONG_S else "fail"
     advice = "" if state == "ok" else "; see eval/booth.md, what to do when it is slow: --few-step, --no-compare, a GPU"
     return state, f"{', '.join(arms)}: first preview {first_s:.2f} s, all {seconds:.1f} s, to take home {size_kb} kB with its label{advice}"

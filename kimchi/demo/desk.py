@@ -187,6 +187,7 @@ class Desk:
             "open": not self.closed,
             "engine": self.engine.state,
             "waiting": stats.waiting,
+            "seconds": round(stats.seconds_per_picture, 2),
             "hall": self.hall,
             "gallery": self.gallery.version,
             "miniature": self.miniature,

@@ -10,10 +10,10 @@ from typing import Any, TypeVar, cast
 from kimchi.errors import BlockedError, BusyError, CancelledError, ClosedError, KimchiError, LateError, PromptError, RequestError
 from kimchi.generation.engine import KIMCHI, Drawn, Preview, Request, Ticket, Waiting
 from kimchi.generation.generate import GeneratedImage
+from kimchi.generation.mark import marked_png
 
 from . import pictures
 from .desk import Desk
-from .leaving import labelled
 from .words import fill, words
 
 Event = dict[str, Any]
@@ -170,7 +170,7 @@ def _told(desk: Desk, update: Waiting | Preview | Drawn | None) -> Event:
 
 async def _done(desk: Desk, asked: Asked, drawn: dict[str, GeneratedImage]) -> Event:
     own = drawn[KIMCHI]
-    png = await asyncio.to_thread(labelled, own.image, own.provenance)
+    png = await asyncio.to_thread(marked_png, own.image, own.provenance, desk.language_of(asked.language))
     if desk.closed:  # the kill switch came while the last step was drawn
         return refused(desk, asked, "closed")
     name = desk.keepsakes.add(png)

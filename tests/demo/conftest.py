@@ -19,14 +19,14 @@ SIZES = {"phone": (360, 800), "laptop": (1366, 768), "kiosk": (1920, 1080)}
 class Booth:
     """One running booth."""
 
-    def __init__(self, engine: Any, guard: Any, folder: Path, **settings: Any) -> None:
+    def __init__(self, engine: Any, guard: Any, folder: Path, port: int = 0, **settings: Any) -> None:
         import uvicorn
         from fastapi import FastAPI
 
         from kimchi.demo.app import listen, mount
         from kimchi.demo.settings import Settings
 
-        listening = listen("127.0.0.1", 0)
+        listening = listen("127.0.0.1", port)
         self.port = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder, self.engine, self.guard = folder, engine, guard
@@ -96,7 +96,7 @@ def comparing(engine: Any, guard: Any, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture
 def visit(browser: "Browser", booth: Booth) -> "Iterator[Callable[..., Page]]":
     """A visitor's page; at the end, any error in it, any address but this machine's, and any breach of its policy has failed the test."""
-    faults, contexts = list[str](), list[BrowserContext]()
+    faults, contexts = list[str](), list[Any]()
 
     def opened(size: str = "laptop", url: str = "", locale: str = "ko-KR", **more: Any) -> "Page":
         width, height = SIZES[size]

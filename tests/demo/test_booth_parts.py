@@ -33,7 +33,15 @@ def test_every_text_exists_in_both_languages_with_the_same_slots() -> None:
         if key not in ("switch_language", "arm_kimchi", "title"):
             assert re.search("[가-힣]", text), key
     # Names of buttons and marks apart, nothing Korean is left on the English page.
-    assert {key for key, text in en.items() if re.search("[가-힣]", text)} == {"switch_language", "take_label"}
+    assert {key for key, text in en.items() if re.search("[가-힣]", text)} == {"switch_language"}
+
+
+def test_the_fonts_hold_every_sign_of_the_texts_and_every_syllable_that_is_typed() -> None:
+    ttlib = pytest.importorskip("fontTools.ttLib", reason="needs fontTools: pip install -e '.[eval]'")
+    regular, bold = (set(ttlib.TTFont(TEXTS.parent / "static" / "font" / f"KimchiKR-{weight}.woff2").getBestCmap()) for weight in ("Regular", "Bold"))
+    said = {ord(sign) for tag in ("ko", "en") for text in words.words(tag).values() for sign in text if sign != "\n"}
+    assert {chr(one) for one in said - regular} == set() and {chr(one) for one in said - bold} == set()
+    assert set(range(ord("가"), ord("힣") + 1)) <= regular
 
 
 def test_what_the_miniature_is_offered_it_knows(guard: object) -> None:

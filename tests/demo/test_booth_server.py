@@ -116,7 +116,9 @@ def test_a_seed_out_of_range_is_refused(booth: Booth, seed: str) -> None:
     assert (told["state"], told["why"]) == ("refused", "seed")
 
 
-@pytest.mark.parametrize("prompt", ["../../etc/passwd 한복", "한복\x00.png", "<img src=x onerror=alert(1)> 한복", "한복 {prompt} ${7*7} {{7*7}}", "한복\u202egnp.exe"])
+@pytest.mark.parametrize(
+    "prompt", ["../../etc/passwd 한복", "한복\x00.png", "<img src=x onerror=alert(1)> 한복", "한복 {prompt} ${7*7} {{7*7}}", "한복\u202egnp.exe"]
+)
 def test_odd_prompts_are_drawn_as_words_and_name_no_file(booth: Booth, prompt: str) -> None:
     told = events(booth, prompt)[-1]
     assert told["state"] == "done"
@@ -176,7 +178,7 @@ def test_a_picture_taken_home_is_labelled_and_a_guess_finds_none(booth: Booth) -
     assert status == 200 and b"A picture by KIMCHI" in page and headers["cache-control"] == "no-store"
     assert "KIMCHI가 그린 그림".encode() in ask(booth, f"/booth/take/{name}", headers={"Accept-Language": "ko"})[1]
     picture_ = Image.open(io.BytesIO(ask(booth, f"/booth/take/{name}.png")[1]))
-    assert picture_.info["DigitalSourceType"].endswith("trainedAlgorithmicMedia")
+    assert picture_.info["DigitalSourceType"].endswith("trainedAlgorithmicMedia") and "AI 생성" in picture_.info["kimchi"]
     assert "<svg" in ask(booth, f"/booth/take/{name}/qr")[1]["svg"]
     for guess in ("x" * 22, "../state", "%2e%2e/state", name[:-1]):
         assert ask(booth, f"/booth/take/{guess}.png")[0] == 404
@@ -289,7 +291,7 @@ def test_a_thousand_quick_polls_leave_nothing_behind(booth: Booth) -> None:
         assert connection.getresponse().read()
     connection.close()
     assert time.monotonic() - began < 60
-    assert len(booth.desk.state()) == 8
+    assert len(booth.desk.state()) == 9
 
 
 def test_it_lies_under_a_path_of_another_application(engine: Any, guard: Any, tmp_path: Path) -> None:
