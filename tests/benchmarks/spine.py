@@ -3,6 +3,7 @@
     python tests/benchmarks/spine.py                          everything: about half an hour on 2 cores
     python tests/benchmarks/spine.py --part mini --part speed
     python tests/benchmarks/spine.py --part mini --sheet mini.png --json mini.json
+    python tests/benchmarks/spine.py --part mini --pictures runs/spine     stopped, the same command goes on; another recogniser judges the same pictures
 
 Prompts are the captions of pictures of the sample world whose seeds no training, no test and no recogniser has used. The same
 prompt has the same seed in every arm. Nothing here fails on a number: a bar that is missed is printed as missed.
@@ -24,7 +25,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from kimchi import Kimchi
-from kimchi.data.files import atomic_path, write_json
+from kimchi.data.files import atomic_path, sha256, write_json
 from kimchi.data.sample_world import Picture, pictures, worlds
 from kimchi.data.sample_world.captions import captions, noun
 from kimchi.eval.intervals import Share, paired_difference
@@ -32,7 +33,7 @@ from kimchi.eval.score import Score, score
 from kimchi.models.places import weights_folder
 from kimchi.models.recogniser import Recogniser
 
-FIRST_SEED = 8_200_000
+FIRST_SEED = 12_000_000
 """Of the pictures whose captions are asked for, and of the drawings. Take others once anybody has looked at what these give and changed something."""
 FORMS = ("rich", "noun")
 CHUNK = 64
@@ -79,6 +80,8 @@ class Bench:
 
     per_concept: int
     sheet: Path | None
+    pictures: Path | None = None
+    """Where what is drawn is kept, and found again."""
     recogniser: Recogniser = field(default_factory=lambda: Recogniser.load(weights_folder() / "recogniser"))
     scores: dict[str, Score] = field(default_factory=dict[str, Score])
 
@@ -87,7 +90,7 @@ class Bench:
         name = f"{model}-{world}-{language}-{form}"
         if name not in self.scores:
             asked = prompts(world, language, form, self.per_concept)
-            images = _drawn(model, asked, name)
+            images = _drawn(model, asked, name, self.pictures)
             slugs = [p.picture.concept.slug for p in asked]
             self.scores[name] = score(list(zip(images, slugs, strict=True)), self.recogniser, [p.stated for p in asked])
             if self.sheet:
@@ -105,12 +108,20 @@ def prompts(world: str, language: str, form: str, per_concept: int) -> list[Prom
     return made
 
 
-def _drawn(model: str, asked: Sequence[Prompt], name: str) -> list[Image.Image]:
+def _drawn(model: str, asked: Sequence[Prompt], name: str, folder: Path | None) -> list[Image.Image]:
     painter = Kimchi.load(model, device="cpu")
     images: list[Image.Image] = []
     for start in range(0, len(asked), CHUNK):
         texts = [p.text for p in asked[start : start + CHUNK]]
-        images += [made.image for made in painter.generate(texts, seed=FIRST_SEED + start, batch=16)]
+        # Weights, words and seed are in the name: nothing that is found there is out of date.
+        key = sha256(json.dumps([painter.model.hashes, texts, FIRST_SEED + start], sort_keys=True).encode())
+        kept = [folder / f"{key}-{i:02d}.png" for i in range(len(texts))] if folder else []
+        if not kept or not all(path.is_file() for path in kept):
+            drawn = [made.image for made in painter.generate(texts, seed=FIRST_SEED + start, batch=16)]
+            for path, image in zip(kept, drawn, strict=False):
+                with atomic_path(path) as temporary:
+                    image.save(temporary, "PNG")
+        images += [Image.open(path).convert("RGB") for path in kept] if kept else drawn
         print(f"\r{name}: {len(images)}/{len(asked)}", end="\n" if len(images) == len(asked) else "", file=sys.stderr, flush=True)
     return images
 
@@ -262,8 +273,9 @@ def main() -> None:
     parser.add_argument("--per-concept", type=int, default=9, help="prompts per concept and form; 9 is 216 of the Korean world, 288 of the general")
     parser.add_argument("--json", type=Path, help="write every number to this file")
     parser.add_argument("--sheet", type=Path, help="write contact sheets beside this name, one an arm: STEM-ARM.png")
+    parser.add_argument("--pictures", type=Path, help="keep what is drawn in this folder, and take from there what has been drawn before")
     options = parser.parse_args()
-    bench, found = Bench(per_concept=options.per_concept, sheet=options.sheet), dict[str, list[Row]]()
+    bench, found = Bench(per_concept=options.per_concept, sheet=options.sheet, pictures=options.pictures), dict[str, list[Row]]()
     for part in options.part or PARTS:
         found[part] = PARTS[part](bench)
         print(table(found[part]), flush=True)
