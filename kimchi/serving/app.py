@@ -87,6 +87,9 @@ def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
             for operation in path.values():
                 # FastAPI writes 422 for what is 400 here, as with OpenAI.
                 operation["responses"].pop("422", None)
+                if "security" in operation:
+                    # Where no key is asked for, none is needed; and that may change while the server runs.
+                    operation["security"].append({})
         _limit(made["components"]["schemas"], settings)
         app.openapi_schema = made
     return app.openapi_schema

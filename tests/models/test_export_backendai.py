@@ -226,7 +226,7 @@ def test_the_written_command_serves(folder: Path, definition: dict[str, Any], tm
 
 
 def _until_healthy(url: str, expected: int, running: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while time.monotonic() < until:
         assert running.poll() is None, "it ended"
         with contextlib.suppress(httpx.TransportError):

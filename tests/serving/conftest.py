@@ -51,14 +51,16 @@ def tiny_model() -> Any:
 
 
 @cache
-def _painter() -> Kimchi:
+def _painter(few_step: bool) -> Kimchi:
     # One for all: building and warming up take longer than drawing, and tests ask one server at a time.
-    return Kimchi(tiny_model(), "cpu", lambda _: None)
+    model = tiny_model()
+    model.few_step = few_step
+    return Kimchi(model, "cpu", lambda _: None)
 
 
-def tiny_engine(**more: Any) -> Engine:
+def tiny_engine(*, few_step: bool = False, **more: Any) -> Engine:
     """An engine that has its model in hand; nothing to compare with."""
-    return Engine(lambda: Arms(_painter()), **more)
+    return Engine(lambda: Arms(_painter(few_step)), **more)
 
 
 @dataclass

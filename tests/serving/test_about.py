@@ -224,7 +224,7 @@ class TestSettings:
             Settings(cors=("example.org/path",))
 
     @pytest.mark.parametrize(
-        ("model", "name"), [("mini", "mini"), ("runs/food", "food"), ("/a/b/c/", "c"), ("x.safetensors", "x"), ("owner/name", "name"), ("한식 모델", "한식-모델"),
+        ("model", "name"), [("mini", "mini"), ("runs/food", "food"), ("/a/b/c/", "c"), ("x.safetensors", "x"), ("o/n", "n"), ("한식 모델", "한식-모델"),
          ("/", "kimchi")],
     )  # fmt: skip
     def test_names(self, model: str, name: str) -> None:
