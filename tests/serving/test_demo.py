@@ -43,10 +43,8 @@ def test_gradio_s_client(both: Any) -> None:
     before = both.engine.stats().done
     client = Client(f"{both.url}/demo/", verbose=False, download_files=False)
     try:
-        named = client.view_api(return_format="dict")["named_endpoints"]
-        assert "/draw" in named, list(named)
-        told = client.predict("한국의 라면을 그려줘", api_name="/draw")
+        told = client.predict("한국의 라면을 그려줘", seed="7", api_name="/generate")
     finally:
         client.close()
-    assert told
+    assert (told["state"], told["seed"], set(told["pictures"])) == ("done", 7, {"kimchi"})
     assert both.engine.stats().done == before + 1
