@@ -73,7 +73,7 @@ def demo(
     if lan and not port and not lan_url:
         raise RequestError("port 0: with --lan phones must know the port beforehand. Choose one: --port 7860.")
     # Before torch, diffusers and Gradio: they read it once.
-    go_offline(out)
+    go_offline()
 
     def make() -> "tuple[Engine, Guard]":
         from kimchi.generation.engine import BASE, KIMCHI, TRANSLATED, Engine

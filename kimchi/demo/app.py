@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount
@@ -17,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from kimchi.errors import OutputError, RequestError
 
 from .desk import Desk
-from .offline import go_offline, tidy
+from .offline import be_quiet, tidy
 from .routes import ROUTES
 from .settings import Settings
 from .staff_routes import STAFF_ROUTES
@@ -48,7 +49,7 @@ def mount(app: "FastAPI", engine: "Engine", settings: Settings, path: str = "/de
         OutputError: the booth's folder cannot be written.
         RecipeError, DataError: no such culture, or a damaged one.
     """
-    place = go_offline(settings.folder)
+    place = be_quiet(settings.folder)
     # Only now: Gradio reads the environment once.
     import gradio as gr
 
@@ -58,7 +59,8 @@ def mount(app: "FastAPI", engine: "Engine", settings: Settings, path: str = "/de
     base = "" if path == "/" else path.rstrip("/")
     desk = Desk(engine, settings, guard)
     small = Starlette(
-        routes=[*ROUTES, *STAFF_ROUTES, Mount("/static", StaticFiles(directory=str(STATIC)))],
+        routes=[*ROUTES, *STAFF_ROUTES, Mount("/static", _Static(directory=str(STATIC)))],
+        middleware=[Middleware(Doors)],
         exception_handlers={HTTPException: _refused, OutputError: _disk},
     )
     small.state.desk = desk
@@ -74,6 +76,16 @@ def mount(app: "FastAPI", engine: "Engine", settings: Settings, path: str = "/de
     cast(Any, app.routes[-1]).app.add_middleware(Doors)
     _keep_tidy(app, desk, place)
     return desk
+
+
+class _Static(StaticFiles):
+    """Files that a browser asks about every time: after an update of KIMCHI no page is half old."""
+
+    def file_response(self, *place: Any, **more: Any) -> Response:
+        """As Starlette's, with a word on caching."""
+        answer = super().file_response(*place, **more)
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
 
 
 def _in_a_loop(build: Callable[[], None]) -> None:

@@ -188,7 +188,6 @@ def _suggestions(engine: "Engine", guard: "Guard", settings: Settings) -> tuple[
 
 def _picture(engine: "Engine", settings: Settings) -> tuple[Literal["ok", "warn", "fail"], str]:
     from kimchi.generation.engine import KIMCHI, Preview, Request
-
     from kimchi.generation.mark import marked_png
 
     from .desk import ARMS

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _POLICY = "; ".join((
     "default-src 'self'", "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:", "style-src 'self' 'unsafe-inline'", "img-src 'self' data: blob:",
     "font-src 'self' data:", "connect-src 'self'", "worker-src 'self' blob:", "base-uri 'self'", "form-action 'self'", "object-src 'none'",
+    "frame-ancestors 'self'",
 ))  # fmt: skip
 HEADERS = {
     "Content-Security-Policy": _POLICY,

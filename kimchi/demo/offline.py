@@ -10,14 +10,18 @@ _QUIET = {
     "GRADIO_SHARE": "False",
     "GRADIO_SSR_MODE": "False",
     "GRADIO_MCP_SERVER": "False",
-    "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
-    "TOKENIZERS_PARALLELISM": "false",
 }
+_WITHOUT_NETWORK = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
-def go_offline(folder: Path) -> Path:
-    """Nothing asks another machine, and what Gradio may write has one place, empty at the start: a killed booth leaves nothing behind.
+def go_offline() -> None:
+    """Nothing that this process loads later asks another machine: weights must be here already."""
+    os.environ.update({**_QUIET, **_WITHOUT_NETWORK})
+
+
+def be_quiet(folder: Path) -> Path:
+    """Gradio tells nobody and remembers nothing, and what it may write has one place, empty at the start: a killed booth leaves nothing behind.
 
     Args:
         folder: of the booth.

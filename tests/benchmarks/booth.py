@@ -166,7 +166,7 @@ def soak(folder: Path, more: list[str], requests: int) -> None:
 
 def crowd(folder: Path, more: list[str], visitors: int = 24) -> None:
     """Everyone presses the button at once."""
-    with served(folder, more) as (server, page):
+    with served(folder, more) as (server, _):
         slow: list[float] = []
 
         def visitor(number: int) -> tuple[str, float]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, Page
 
 PIN = "4821-한복"
 SIZES = {"phone": (360, 800), "laptop": (1366, 768), "kiosk": (1920, 1080)}

@@ -61,11 +61,11 @@ def test_a_visit_from_the_first_tap_to_the_picture(visit: "Callable[..., Page]",
     page = visit("laptop", comparing.url)
     # The page says that it is an AI service before anything is asked.
     assert "인공지능(AI)" in page.locator(".ai").inner_text()
-    page.locator("#chips .chip", has_text="거북선").click()
-    assert page.locator("#prompt").input_value() == PROMPT
+    page.locator("#chips .chip", has_text="한옥").click()
+    assert page.locator("#prompt").input_value() == "산속의 한옥"
     page.locator("#draw").click()
     page.locator("#picture.forming").wait_for()
-    assert page.locator("#words").inner_text() == PROMPT and page.locator("#cancel").is_visible()
+    assert page.locator("#words").inner_text() == "산속의 한옥" and page.locator("#cancel").is_visible()
     page.locator("#after:not([hidden])").wait_for(timeout=120_000)
     for arm in ("base", "translated"):
         assert page.locator(f"#other-{arm} img").get_attribute("src").startswith("data:image/webp")  # pyright: ignore[reportOptionalMemberAccess]
@@ -102,7 +102,7 @@ def test_every_word_changes_with_the_language_in_every_phase(visit: "Callable[..
     turned(page)
     held = hogged(1)
     draw(page, done=False)
-    page.get_by_text("1 people are ahead of you").wait_for()
+    page.get_by_text("People ahead of you: 1").wait_for()
     turned(page)
     assert page.locator("#now").inner_text() == "앞에 1분이 기다리고 있습니다"
     for ticket in held:
@@ -133,7 +133,8 @@ def test_nothing_serious_for_axe_and_every_target_is_thumb_sized(size: str, hall
 def _small(page: "Page") -> list[str]:
     """Things to touch that are under 48 px high or wide; a radio button is as large as its pill."""
     return page.evaluate("""() => [...document.querySelectorAll("#booth button, #booth a:not(.skip), #booth input, #booth summary")]
-      .filter((one) => one.checkVisibility()).filter((one) => { const box = one.getBoundingClientRect(); return Math.round(box.width) < 48 || Math.round(box.height) < 48; })
+      .filter((one) => one.checkVisibility())
+      .filter((one) => { const box = one.getBoundingClientRect(); return Math.min(Math.round(box.width), Math.round(box.height)) < 48; })
       .map((one) => one.outerHTML.slice(0, 120))""")
 
 
