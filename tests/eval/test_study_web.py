@@ -392,7 +392,7 @@ def test_a_full_disk_is_told_and_nothing_acknowledged_is_lost(tmp_path: Path) ->
     study = bench.make_study(tmp_path, raters=3)
     # A true refusal by the system: no file of this process may grow beyond so many blocks of 1 KiB.
     size = (study / "study.db").stat().st_size // 1024 + 64
-    command = f"ulimit -f {size}; exec {sys.executable} -c '{bench.SERVER}' {study} $0"
+    command = f"ulimit -f {size}; exec {sys.executable} -m kimchi study serve {study} --port $0"
     server = bench.Server(study)
     server.process = subprocess.Popen(["bash", "-c", command, str(server.port)])
 

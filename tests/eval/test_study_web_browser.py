@@ -1,11 +1,9 @@
-"""The rating pages in a real browser: keys and fingers, a cut connection, two windows, a booth, and a whole study of browsers and HTTP clients."""
+"""The rating pages in a real browser: keys and fingers, a cut connection, two windows, and a booth."""
 
-import asyncio
 import importlib.util
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -296,34 +294,3 @@ def test_a_booth_forgets_who_was_there(tmp_path: Path, visit: "Callable[..., Bro
     page.wait_for_url(f"http://127.0.0.1:{server.port}/")
     server.stop()
     assert {row["device_class"] for row in open_store(study / "study.db").sessions()} == {"kiosk"}
-
-
-def test_a_whole_study_is_collected(tmp_path: Path, visit: "Callable[..., BrowserContext]") -> None:
-    """From `new` to the last thanks page: two browsers, the others HTTP clients, until every place of the target is done."""
-    study = bench.make_study(tmp_path, raters=12, prompts=3, conditions=("aurora", "basalt"))
-    server = bench.Server(study)
-    server.start()
-    for size in ("phone", "laptop"):
-        finish(begin(visit(size), server), 3)
-
-    async def person(number: int) -> None:
-        client = bench.Client(server.port)
-        plan = await bench.take_part(client)
-        for screen in plan["screens"]:
-            assert (await client.get(screen["picture_url"])).status == 200
-            for criterion in screen["criteria"]:
-                assert (await client.post("/api/tap", bench.tap(plan, screen, criterion, 1 + (number + screen["trial"]) % 5))).status == 200
-        assert (await client.form("/exit", guess="no")).status == 303
-        assert (await client.get("/thanks")).status == 200
-        client.close()
-
-    async def everybody() -> None:
-        await asyncio.gather(*(person(number) for number in range(10)))
-
-    with ThreadPoolExecutor(1) as beside:  # playwright has the event loop of this thread
-        beside.submit(lambda: asyncio.run(everybody())).result()
-    server.stop()
-    with open_store(study / "study.db") as store:
-        progress, chain = store.progress(), store.verify_chain()
-    assert progress.slots == {"done": 12, "free": 2} and chain.ok and progress.rejected == 0
-    assert all(one.answered == one.asked > 0 for one in progress.raters)
