@@ -4,6 +4,7 @@ Exit status: 0 done, 1 a KimchiError printed as one paragraph, 2 wrong usage, 13
 """
 
 import logging
+import os
 import secrets
 import sys
 import time
@@ -50,6 +51,9 @@ VerboseOption = Annotated[bool, typer.Option("-v", callback=_loud, help="Say mor
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    # Before torch is imported. Its threads wait for each other busily: beside a browser, or anything else that wants a core, a picture took a hundred
+    # seconds in place of ten.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(arguments, prog_name="kimchi")
     except KimchiError as error:
