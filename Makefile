@@ -47,7 +47,7 @@ lint: .venv/.installed-dev
 	$(BIN)/lint-imports
 
 .venv/.installed: pyproject.toml constraints.txt | .venv/bin/pip
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[eval]'
 	@touch $@
 
 .venv/.installed-demo: .venv/.installed
