@@ -29,7 +29,7 @@ from .watch import Watch
 if TYPE_CHECKING:
     from kimchi.generation.engine import Engine
 
-_CLOSE_S = 5.0
+_CLOSE_S = 1.0
 """How long the step under way is waited for at the end, seconds."""
 _EXPOSED = ("X-Request-Id", "X-Kimchi-Model-Hash", "Retry-After")
 _DESCRIPTION = "Pictures from Korean prompts, for OpenAI's image clients. 한국어 프롬프트를 그대로 알아듣습니다."

@@ -67,7 +67,8 @@ class Server(uvicorn.Server):
         """Arguments as of `run`."""
         proxies = list(settings.proxies)
         config = uvicorn.Config(
-            app, http=wire(settings), ws="none", lifespan="on", access_log=False, log_config=None, server_header=False, timeout_keep_alive=30,
+            app, http=wire(settings), ws="none", lifespan="on", access_log=False, log_config=None, log_level="error", server_header=False,
+            timeout_keep_alive=30,
             proxy_headers=bool(proxies), forwarded_allow_ips=proxies, timeout_graceful_shutdown=_DELIVERY_S,
         )  # fmt: skip
         super().__init__(config)
@@ -122,7 +123,10 @@ class Server(uvicorn.Server):
     async def _drain(self) -> None:
         """The port stays open meanwhile: a balancer reads from /health that it must look elsewhere."""
         if self._engine.state == "ready":
-            await off_loop(lambda: self._engine.drain(self._settings.drain_s))
+            # A second for the step under way, and no more: whoever sends SIGTERM sends SIGKILL after half a minute.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.drain_s + 1):
+                    await off_loop(lambda: self._engine.drain(self._settings.drain_s))
         # The pictures are drawn; their answers are still being written.
         until = time.monotonic() + _DELIVERY_S
         while time.monotonic() < until and not all(map(_idle, self.server_state.connections)):

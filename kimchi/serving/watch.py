@@ -1,5 +1,6 @@
 """Around everything: headers on every answer, a number for each request, counting, one line of log, and an end for bugs."""
 
+import asyncio
 import logging
 import secrets
 import time
@@ -43,6 +44,9 @@ class Watch:
         self._service.metrics.open.inc()
         try:
             await self._app(scope, receive, one.send)
+        except asyncio.CancelledError:
+            # The server has waited for long enough. Raised further, it would be logged as a bug, with a trace.
+            _log.warning("%s cut off: the server stops", one.number)
         except Exception as error:
             await one.bug(error)
         finally:
@@ -56,8 +60,8 @@ class _One:
     def __init__(self, scope: Scope, send: Send, service: Service) -> None:
         self._scope, self._send, self._service = scope, send, service
         self._began, self._status = time.monotonic(), 0
-        self._number = secrets.token_hex(8)
-        scope.setdefault("state", {})["request"] = self._number
+        self.number = secrets.token_hex(8)
+        scope.setdefault("state", {})["request"] = self.number
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -66,7 +70,7 @@ class _One:
         await self._send(message)
 
     def _add(self, headers: MutableHeaders) -> None:
-        headers["X-Request-Id"] = self._number
+        headers["X-Request-Id"] = self.number
         if self._service.model_hash:
             headers["X-Kimchi-Model-Hash"] = self._service.model_hash
         for name, value in _HEADERS.items():
@@ -80,10 +84,10 @@ class _One:
             where = where.tb_next
         place = f"{where.tb_frame.f_globals.get('__name__')}:{where.tb_lineno}" if where else "?"
         # Not the message: it may quote a prompt, a key or a folder. -v prints the whole trace.
-        _log.error("%s %s in %s", self._number, type(error).__name__, place)
-        _log.debug("%s", self._number, exc_info=error)
+        _log.error("%s %s in %s", self.number, type(error).__name__, place)
+        _log.debug("%s", self.number, exc_info=error)
         if not self._status:
-            refusal = Refusal("server_error", request=self._number)
+            refusal = Refusal("server_error", request=self.number)
             self._service.metrics.refused(refusal.code)
             answer = JSONResponse(refusal.body(language_of(Headers(scope=self._scope)), self._service.values()), refusal.status)
             await answer(self._scope, _nothing, self.send)
@@ -96,7 +100,7 @@ class _One:
         # 499: the client left before there was an answer.
         status = self._status or 499
         self._service.metrics.answered(method, route, status, seconds)
-        _log.info("%s %s %s %d %.0f ms", self._number, method, route, status, 1000 * seconds)
+        _log.info("%s %s %s %d %.0f ms", self.number, method, route, status, 1000 * seconds)
 
 
 def _route(scope: Scope) -> str:
