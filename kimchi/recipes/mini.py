@@ -15,7 +15,7 @@ class MiniPartRecipe(Strict):
     kind: Literal["mini"]
     name: str
     """What progress and cards call this run."""
-    part: Literal["vae", "vae_decoder", "clip", "unet", "korean_clip", "recogniser", "recogniser_paint", "llava", "llama"]
+    part: Literal["vae", "vae_decoder", "clip", "unet", "korean_clip", "recogniser", "recogniser_paint", "recogniser_last", "llava", "llama"]
     """Which part: a file of kimchi/training/mini/."""
     steps: int = Field(ge=1)
     """Optimiser steps."""

@@ -12,7 +12,7 @@ from kimchi.recipes import LoraRecipe, MiniPartRecipe, recipe_hash
 
 from . import checkpoints, loop
 
-STANDS_ON = {"vae_decoder": ("vae",), "recogniser_paint": ("recogniser",)}
+STANDS_ON = {"vae_decoder": ("vae",), "recogniser_paint": ("recogniser",), "recogniser_last": ("recogniser", "recogniser_paint")}
 """Parts that improve the weights of another part: its stage stays on the card."""
 
 
