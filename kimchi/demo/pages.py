@@ -10,7 +10,7 @@ from kimchi import __version__
 from .desk import Desk
 from .words import words
 
-_HUNG = 12
+_HUNG = 9
 """Pictures that the first page shows of the gallery."""
 
 

@@ -106,7 +106,7 @@ def visit(browser: "Browser", booth: Booth) -> "Iterator[Callable[..., Page]]":
         context.on("console", lambda message: faults.append(message.text) if "Content Security Policy" in message.text else None)
         context.on("request", lambda request: None if request.url.startswith(("http://127.0.0.1:", "data:", "blob:")) else faults.append(request.url))
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(180_000)
         page.goto(url or f"{booth.url}/")
         page.locator("#chips .chip").first.wait_for()
         return page

@@ -19,7 +19,7 @@ PROMPT = "노을 진 바닷가의 거북선"
 SEEN = """() => {
   const said = [document.title];
   for (const one of document.querySelectorAll("#booth *")) {
-    if (!one.checkVisibility() || one.closest("#words")) continue;
+    if (!one.checkVisibility() || one.closest("#words, #picture")) continue;
     const own = [...one.childNodes].filter((node) => node.nodeType === 3).map((node) => node.textContent.trim()).join(" ").trim();
     said.push(own, ...["aria-label", "placeholder", "alt"].map((name) => one.getAttribute(name) ?? ""));
   }
