@@ -56,7 +56,7 @@ def arms(folder: Path) -> None:
     recipe = load_recipe("eval/mini_2026.yaml", kind="study")
     for prompt in recipe.prompts:
         drawn = picture(CONCEPTS[prompt.id], 3).render(160)
-        for condition, image in (("kimchi", drawn), ("grey", drawn.convert("L").resize((128, 128))), ("blur", drawn.filter(ImageFilter.GaussianBlur(9)))):
+        for condition, image in (("kimchi", drawn), ("grey", drawn.convert("L").resize((128, 128))), ("blur", drawn.filter(ImageFilter.GaussianBlur(16)))):
             (folder / condition).mkdir(parents=True, exist_ok=True)
             image.save(folder / condition / (f"{prompt.id}.jpg" if condition == "blur" else f"{prompt.id}.png"), quality=90)
 
@@ -71,7 +71,7 @@ def instrument(path: Path) -> None:
 
 def judge(colour: float, edges: float, criterion: str, dice: random.Random) -> int:
     """What a rater says of a picture with so much colour and so sharp edges."""
-    best = (4 if colour > 15 else 3) if edges > 4 else 1
+    best = (4 if colour > 15 else 3) if edges > 1.15 else 1
     value = min(5, max(1, best + dice.choice((-1, 0, 0, 1))))
     return 6 - value if criterion == "errors" else value
 
