@@ -123,7 +123,8 @@ def start(folder: Path, more: list[str]) -> None:
         server = Server(folder, *more)
         try:
             page = browser.new_page()
-            until(lambda: page.goto(server.url, timeout=60_000), 120)
+            until(lambda: server.ask("/booth/state"), 120)
+            page.goto(server.url)
             page.locator("#booth").wait_for(timeout=120_000)
             usable_s = time.monotonic() - server.began_s
             row("start: page usable / engine healthy", "< 10 s / < 15 s", f"{usable_s:.1f} s / {server.ready():.1f} s")
