@@ -41,8 +41,12 @@ def described(small: Any) -> Any:
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_as_described(described: Any, mode: GenerationMode) -> None:
-    for found in described.get_all_operations():
-        operation = found.ok()
+    operations = [found.ok() for found in described.get_all_operations()]
+    if mode is GenerationMode.NEGATIVE:
+        # Nothing that is sent to the others can be wrong.
+        operations = [operation for operation in operations if operation.method == "post"]
+    assert len(operations) == (2 if mode is GenerationMode.NEGATIVE else 9)
+    for operation in operations:
 
         @given(case=operation.as_strategy(generation_mode=mode))
         @settings(max_examples=20, deadline=None, derandomize=True, database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
