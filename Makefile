@@ -34,6 +34,7 @@ bench: .venv/.installed-dev
 	$(BIN)/python tests/benchmarks/study_load.py
 	$(BIN)/python tests/benchmarks/serving.py
 	$(BIN)/python tests/benchmarks/booth.py
+	$(BIN)/python tests/benchmarks/serving.py
 	$(BIN)/python tests/benchmarks/prepare.py
 	$(BIN)/python tests/benchmarks/reading.py
 	$(BIN)/python tests/benchmarks/captioning.py
