@@ -55,7 +55,7 @@ class Settings:
     """A client that reads nothing for so many seconds is given up."""
     timeout_s: float = 120.0
     """A picture must be drawn so many seconds after it was asked for, waiting included."""
-    drain_s: float = 24.0
+    drain_s: float = 22.0
     """After SIGTERM accepted work has so many seconds."""
     url_bytes: int = 64 * 1024 * 1024
     """Memory for pictures that are given as addresses; the oldest go first."""
