@@ -26,7 +26,7 @@ from kimchi.errors import DataError
 SYLLABLES = frozenset(chr(code) for code in range(0xAC00, 0xD7A4))
 """All 11,172 syllables of Hangul: what a visitor may type."""
 _LATIN = frozenset(chr(code) for code in (*range(0x20, 0x7F), *range(0xA0, 0x180)))
-_MORE = frozenset("–—‘’“”†‡•…‰′″‹›€№™−≈●○■□▲△▶◀◆◇★☆♥♡♪✓✗←↑→↓↔「」『』〈〉《》【】〔〕、。・～")
+_MORE = frozenset("–—‘’“”†‡•…‰′″‹›€₩№™−≈●○■□▲△▶◀◆◇★☆♥♡♪✓✗←↑→↓↔「」『』〈〉《》【】〔〕、。・～")
 _KEPT_NAMES = [0, 1, 2, 3, 4, 5, 6, 7, 13, 14]
 """Copyright, family, style, the other names, version, trademark, licence and its address: the OFL wants the first and the last two kept."""
 

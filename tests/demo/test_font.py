@@ -20,7 +20,7 @@ def test_each_is_whole_and_says_what_it_is(style: str, weight: int) -> None:
     signs = {chr(code) for code in font.getBestCmap()}
     assert path.stat().st_size < 700_000 and path.read_bytes()[:4] == b"wOF2"
     assert sum("가" <= sign <= "힣" for sign in signs) == {"Regular": 11_172, "Bold": 2_350}[style]
-    assert set(map(chr, range(0x20, 0x7F))) | set("ㄱㅎㅏㅣ·…“”‘’「」①★♥→％") <= signs
+    assert set(map(chr, range(0x20, 0x7F))) | set("ㄱㅎㅏㅣ·…“”‘’「」①★♥→₩％") <= signs
     assert font["OS/2"].usWeightClass == weight
     names = {record.nameID: str(record) for record in font["name"].names}
     assert names[1] == "Kimchi KR" and names[2] == style and "Adobe" in names[0] and "Open Font License" in names[13]
