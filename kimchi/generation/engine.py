@@ -230,7 +230,8 @@ class Engine:
         arms.kimchi.check(request.prompts, **_settings(request))
         if self._guard is not None:
             try:
-                self._guard.check_prompts([*request.prompts, *([request.negative] if request.negative else [])])
+                # Not the negative prompt: who writes "blood" there wants none.
+                self._guard.check_prompts(request.prompts)
             except BlockedError:
                 with self._changed:
                     self._count(blocked=1)

@@ -228,14 +228,14 @@ def test_the_guard_stands_before_and_after(make: Callable[..., Engine]) -> None:
     guard = _Guard()
     engine = make(guard=guard)
     engine.wait_ready(60)
-    for blocked in (replace(QUICK, prompts=("칼",)), replace(QUICK, negative="칼")):
-        with pytest.raises(BlockedError):
-            engine.submit(blocked)
+    with pytest.raises(BlockedError):
+        engine.submit(replace(QUICK, prompts=("칼",)))
+    assert engine.submit(replace(QUICK, negative="칼")).result(60)
     guard.hide = True
     with pytest.raises(BlockedError):
         engine.submit(QUICK).result(60)
     guard.hide = False
-    assert engine.submit(QUICK).result(60) and engine.stats().blocked == 3
+    assert engine.submit(QUICK).result(60) and engine.stats().blocked == 2
 
 
 def test_asyncio_hears_the_same(engine: Engine) -> None:
