@@ -187,7 +187,7 @@ def test_nothing_is_taken_before_it_is_ready_and_closing_ends_the_thread(tiny: M
     gate.set()
     engine.wait_ready(60)
     engine.close()
-    assert engine.state == "stopped" and not any(t.name == "kimchi-engine" and t.is_alive() for t in threading.enumerate())
+    assert engine.state == "stopped" and engine._thread is not None and not engine._thread.is_alive()
 
 
 def test_a_model_that_cannot_be_loaded_is_told(make: Callable[..., Engine]) -> None:
