@@ -139,12 +139,15 @@ def in_a_browser(page: "Page", port: int) -> None:
     page.get_by_role("checkbox").first.check()
     page.locator("form button.button").click()
     page.locator("a.button").click()
-    for _ in range(60):
+    for _ in range(300):
         page.locator("#picture:visible, #practised:visible, #pause:visible, #end:visible, fieldset.choice").first.wait_for()
         if page.locator("fieldset.choice").count() or page.locator("#end").is_visible():
             break
-        if not page.locator("#stage").is_visible():
-            page.locator("#practised button:visible, #pause button:visible").click()
+        if (onward := page.locator("#practised button:visible, #pause button:visible")).count():
+            onward.click()
+        # Between two screens nothing is visible: then look again.
+        if not page.locator("#picture").is_visible():
+            page.wait_for_timeout(50)
             continue
         seen, told = page.evaluate(_LOOK), re.search(r"[‘“](\d)", page.locator("#prompt").inner_text())
         for criterion in page.locator("#asked fieldset").evaluate_all("all => all.map(one => one.dataset.name)"):

@@ -54,7 +54,7 @@ class TestRefusals:
             export(str(run), "merged", out=tmp_path / "out")
 
     def test_formats_are_listed(self, run: Path, tmp_path: Path) -> None:
-        assert names("kimchi.models.export") == ["diffusers", "kimchi", "kohya", "merged"]
+        assert names("kimchi.models.export") == ["backendai", "diffusers", "kimchi", "kohya", "merged"]
         with pytest.raises(RecipeError, match="diffusers, kimchi, kohya, merged"):
             export(str(run), "onnx", out=tmp_path / "out")
 
