@@ -15,6 +15,7 @@ from kimchi import __version__
 from kimchi.errors import ModelError, RequestError
 from kimchi.generation import prompts, provenance
 from kimchi.generation.sampler import DDIM, LCM, MAX_SEED, MOST_STEPS, OnStep, decode, sample
+from kimchi.models.precision import fast_in_bf16
 from kimchi.records import MadeBy
 
 if TYPE_CHECKING:
@@ -381,17 +382,10 @@ def _device(name: str) -> str:
 
 def _precision(name: str, device: str, miniature: bool) -> str:
     if name == "auto":
-        return "bf16" if not miniature and _fast_in_bf16(device) else "fp32"
+        return "bf16" if not miniature and fast_in_bf16(device) else "fp32"
     if name not in PRECISIONS:
         raise RequestError(f"precision {name!r}: must be one of auto, {', '.join(PRECISIONS)}. Use one of these.")
     return name
-
-
-def _fast_in_bf16(device: str) -> bool:
-    """Without AMX a CPU computes bf16 no faster than fp32, and often slower."""
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
-    return device == "cpu" and bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
 
 
 def pick_seed(seed: int | None, count: int) -> int:
