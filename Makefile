@@ -22,7 +22,7 @@ demo: .venv/.installed-demo
 	$(BIN)/kimchi demo --open
 
 test: lint
-	$(BIN)/pytest -m "not slow and not bench"
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not bench"
 
 slow: .venv/.installed-dev
 	$(BIN)/pytest -m slow

@@ -5,16 +5,18 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from kimchi.errors import BlockedError, BusyError, CancelledError, ClosedError, KimchiError, LateError, PromptError, RequestError
 from kimchi.generation.engine import KIMCHI, Drawn, Preview, Request, Ticket, Waiting
-from kimchi.generation.generate import GeneratedImage
 from kimchi.generation.mark import marked_png
 
 from . import pictures
 from .desk import Desk
 from .words import fill, words
+
+if TYPE_CHECKING:
+    from kimchi.generation.generate import GeneratedImage
 
 Event = dict[str, Any]
 LONGEST = 300
@@ -168,7 +170,7 @@ def _told(desk: Desk, update: Waiting | Preview | Drawn | None) -> Event:
     return {"state": "beat"}
 
 
-async def _done(desk: Desk, asked: Asked, drawn: dict[str, GeneratedImage]) -> Event:
+async def _done(desk: Desk, asked: Asked, drawn: "dict[str, GeneratedImage]") -> Event:
     own = drawn[KIMCHI]
     png = await asyncio.to_thread(marked_png, own.image, own.provenance, desk.language_of(asked.language))
     if desk.closed:  # the kill switch came while the last step was drawn

@@ -3,6 +3,8 @@
     submit -> [queue] -> worker: arm by arm, step by step -> ticket
 
 The booth and the HTTP API stand on it; a script that draws for itself needs only `Kimchi.generate`.
+
+Imported without torch, which the engine's own thread loads at its start: the page of a booth is there ten seconds sooner.
 """
 
 import logging
@@ -11,16 +13,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import torch
 from PIL import Image
 
 from kimchi.errors import BlockedError, BusyError, CancelledError, ClosedError, KimchiError, LateError, RequestError
 from kimchi.generation.arms import ARMS, BASE, KIMCHI, TRANSLATED, Arms
-from kimchi.generation.generate import Kimchi, pick_seed
-from kimchi.generation.previews import Previewer, TinyPreviewer, due
 from kimchi.generation.tickets import Drawn, Preview, Request, Ticket, Update, Waiting
+
+if TYPE_CHECKING:
+    import torch
+
+    from kimchi.generation.previews import Previewer, TinyPreviewer
 
 __all__ = ["ARMS", "BASE", "KIMCHI", "TRANSLATED", "Drawn", "Engine", "Guard", "Preview", "Request", "Stats", "Ticket", "Update", "Waiting"]
 
@@ -110,6 +114,8 @@ class Engine:
         """An engine for a model by name; see Kimchi.load, Arms and `__init__`."""
 
         def source() -> Arms:
+            from kimchi.generation.generate import Kimchi
+
             painter = Kimchi.load(model, device, on_notice, precision=precision, few_step=few_step)
             return Arms(painter, base=base, translator=translator, few_step=few_step)
 
@@ -176,6 +182,8 @@ class Engine:
         """
         if self._state != "ready" or self._arms is None:
             raise self._closed()
+        from kimchi.generation.generate import pick_seed
+
         self._check(request, self._arms)
         timeout_s = self._timeout_s if request.timeout_s is None else request.timeout_s
         ticket = Ticket(request, self._leave, timeout_s, pick_seed(request.seed, len(request.prompts)))
@@ -298,6 +306,8 @@ class Engine:
 
     def _warm_up(self) -> None:
         """Load, and draw with everything that must be possible: first calls compile, allocate and fault pages in."""
+        from kimchi.generation.previews import TinyPreviewer
+
         arms = self._source()
         for arm in self._wanted:
             arms.check(arm)
@@ -338,6 +348,8 @@ class Engine:
             # The next visitor notices nothing; the log does.
             _LOG.exception("drawing failed")
             error = bug
+            import torch
+
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
         with self._changed:
@@ -360,10 +372,12 @@ class Engine:
             raise BlockedError("What was drawn is not shown here. Try another prompt, or another seed.")
         return Drawn(arm=arm, images=tuple(drawn), prompts_en=tuple(english))
 
-    def _step(self, ticket: Ticket, arm: str, done: int, total: int, clean_BCHW: torch.Tensor) -> None:
+    def _step(self, ticket: Ticket, arm: str, done: int, total: int, clean_BCHW: "torch.Tensor") -> None:
         """Between two steps: stop, tell those who have waited for too long, and show how it grows."""
         self._go_on(ticket)
         self._expire()
+        from kimchi.generation.previews import due
+
         # Pictures are drawn a few at a time; each few has steps of its own.
         steps = total // -(-len(ticket.request.prompts) // TOGETHER)
         few, step = (done - 1) // steps, (done - 1) % steps + 1
