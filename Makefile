@@ -22,7 +22,7 @@ demo: .venv/.installed-demo
 	$(BIN)/kimchi demo --open
 
 test: lint
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not bench"
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow and not bench"
 
 slow: .venv/.installed-dev
 	$(BIN)/pytest -m slow
@@ -34,7 +34,6 @@ bench: .venv/.installed-dev
 	$(BIN)/python tests/benchmarks/study_load.py
 	$(BIN)/python tests/benchmarks/serving.py
 	$(BIN)/python tests/benchmarks/booth.py
-	$(BIN)/python tests/benchmarks/serving.py
 	$(BIN)/python tests/benchmarks/prepare.py
 	$(BIN)/python tests/benchmarks/reading.py
 	$(BIN)/python tests/benchmarks/captioning.py

@@ -49,6 +49,24 @@ def browser() -> "Generator[Browser]":
         opened.close()
 
 
+_LONGEST = (
+    "test_trainer.py",
+    "test_ray.py",
+    "test_booth_browser.py",
+    "test_study_whole.py",
+    "test_quickstart.py",
+    "test_study_web_browser.py",
+    "test_process.py",
+)
+"""Files that take a minute and more, the longest first."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: begun last, they would be waited for by one worker while the others have nothing left to do."""
+    items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST))
+
+
 def _require(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Where everything is required, a skip is a failure: a check that silently never runs is none."""
     if os.environ.get("KIMCHI_REQUIRE_ALL") and report.skipped and not hasattr(report, "wasxfail"):

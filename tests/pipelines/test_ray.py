@@ -124,6 +124,7 @@ class TestCluster:
         # Engines share their answers: where one has been, the other has nothing to ask.
         assert prepare(recipe(delivery, tmp_path / "ray", validation_share=0.2)).asked == 0
 
+    @pytest.mark.slow  # every worker loads both models: a minute and more
     @pytest.mark.skipif(not MINIATURES, reason="needs mini-llava and mini-llama: make mini")
     def test_so_they_are_with_models(self, delivery: Path, tmp_path: Path) -> None:
         both(delivery, tmp_path, captioner={"part": "llava", "model": "mini", "batch": 2}, refiner={"part": "llama", "model": "mini", "batch": 2})

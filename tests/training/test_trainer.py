@@ -104,6 +104,7 @@ def test_two_processes_give_the_adapter_of_one(make: Make, tmp_path: Path) -> No
     assert [r.step for r in read_log(Path(together.out))] == [0, 6]
 
 
+@pytest.mark.slow  # kill -9 and two processes are tested each by itself above and below
 def test_a_killed_run_goes_on_with_another_number_of_processes(make: Make, tmp_path: Path) -> None:
     alone, changed = make("alone"), make("changed")
     _finish(_start(alone, tmp_path / "alone.yaml"))
