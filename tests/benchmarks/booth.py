@@ -1,6 +1,6 @@
 """The booth on the miniature, measured in real Chromium over a real server process: start, first preview, a crowd, a day's soak, and being killed.
 
-python tests/benchmarks/booth.py [--part start|preview|crowd|killed|soak] [--requests 300] [--compare] [--model mini]
+python tests/benchmarks/booth.py [--part start|preview|crowd|killed|soak] [--requests 300] [--compare] [--few-step LORA] [--model mini]
 
 It is bounded: one page after the other but for the crowd, which is 24. Every row says what load the machine had beside it.
 """
@@ -232,10 +232,13 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=300)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--compare", action="store_true", help="soak and crowd with all three pictures; without it, KIMCHI's own alone")
+    parser.add_argument("--few-step", default="", help="soak and crowd with such a LoRA: 4 steps a picture, where a CPU takes an hour for 300 pictures")
     chosen = parser.parse_args()
     for name in chosen.part or parts:
         with tempfile.TemporaryDirectory() as place:
             more = ["--model", chosen.model, *(["--no-compare"] if name in ("soak", "crowd") and not chosen.compare else [])]
+            if chosen.few_step and name in ("soak", "crowd"):
+                more += ["--few-step", chosen.few_step]
             extra = {"requests": chosen.requests} if name == "soak" else {}
             parts[name](Path(place) / "booth", more, **extra)
 
