@@ -100,7 +100,10 @@ def serve(
     api = create_app(engine, settings)
     asked_for = api.state.service.keys.required
     shown = (demo or (demo is None and not asked_for)) and _mount(api, engine, watcher, out, loudly=bool(demo))
-    run(api, engine, settings, listening, ready=_greeter(settings, listening.getsockname()[1], asked_for, shown))
+    if not run(api, engine, settings, listening, ready=_greeter(settings, listening.getsockname()[1], asked_for, shown)):
+        say("Stopped at once. What was being drawn is lost.")
+        # Not by returning: the engine's thread is within a step, and the interpreter cannot end beneath it.
+        os._exit(0)
     say("Stopped. Accepted pictures were delivered.")
 
 

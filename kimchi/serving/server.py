@@ -42,7 +42,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def run(app: FastAPI, engine: "Engine", settings: Settings, listening: socket.socket, ready: Callable[[], None] = lambda: None) -> None:
+def run(app: FastAPI, engine: "Engine", settings: Settings, listening: socket.socket, ready: Callable[[], None] = lambda: None) -> bool:
     """Serve until SIGTERM or Ctrl-C; a second signal stops at once.
 
     Args:
@@ -51,6 +51,9 @@ def run(app: FastAPI, engine: "Engine", settings: Settings, listening: socket.so
         listening: from `listen`.
         ready: called once, when pictures can be asked for.
 
+    Returns:
+        False after a second signal: a step may still be computed, and an interpreter that ends beneath it is aborted.
+
     Raises:
         KimchiError: the engine could not load its model.
     """
@@ -58,6 +61,7 @@ def run(app: FastAPI, engine: "Engine", settings: Settings, listening: socket.so
     server.run(sockets=[listening])
     if server.broken is not None:
         raise server.broken
+    return not server.force_exit
 
 
 class Server(uvicorn.Server):

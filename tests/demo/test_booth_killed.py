@@ -46,7 +46,8 @@ def test_kill_9_under_a_supervisor_and_the_page_goes_on_by_itself(browser: "Brow
         # Nobody touches the page: it comes back in the visitor's language, and draws what was lost.
         page.locator("#after:not([hidden])").wait_for()
         assert page.locator("#words").inner_text() == "파란 한복" and page.locator("#draw").text_content() == "Draw"
-        assert [path.name for path in (tmp_path / "booth" / "tmp").iterdir()] == []
+        # Gradio makes a folder at its start; what the killed booth had written is gone.
+        assert [path.name for path in (tmp_path / "booth" / "tmp").rglob("*") if path.is_file()] == []
         page.close()
     finally:
         server.stop()
