@@ -4,7 +4,7 @@
 
 The booth and the HTTP API stand on it; a script that draws for itself needs only `Kimchi.generate`.
 
-Imported without torch, which the engine's own thread loads at its start: the page of a booth is there ten seconds sooner.
+Imported without torch, which the engine's own thread loads at its start: the page of a booth is there four seconds sooner.
 """
 
 import logging
