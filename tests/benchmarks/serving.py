@@ -82,7 +82,7 @@ def overhead(pairs: int = 40) -> dict[str, Any]:
     server = Server(create_app(engine, settings), engine, settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
-    while engine.state != "ready":
+    while engine.state != "ready" or not server.started:
         time.sleep(0.1)
     through: list[tuple[float, float]] = []
     called: list[tuple[float, float]] = []

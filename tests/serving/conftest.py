@@ -145,6 +145,10 @@ def run_server(engine: Engine | None = None, *, mount: Callable[[Any, Engine], N
     running = Running(engine, chosen, app, listening.getsockname()[1], Server(app, engine, chosen))
     running.thread = threading.Thread(target=running.server.run, kwargs={"sockets": [listening]}, daemon=True)
     running.thread.start()
+    # The port is bound but refuses until uvicorn listens, and on a busy machine that is later than the thread's start.
+    until = time.monotonic() + 30
+    while not running.server.started and running.thread.is_alive() and time.monotonic() < until:
+        time.sleep(0.01)
     if wait:
         running.wait()
     return running
