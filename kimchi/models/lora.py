@@ -106,18 +106,15 @@ def _trained(network: nn.Module) -> dict[str, nn.Parameter]:
 @contextmanager
 def without_adapters(network: nn.Module) -> Generator[None]:
     """The network as it was before any adapter, for as long as the `with` lasts; as it stood again afterwards, whatever happens within."""
+    # Not peft's enable_adapters: it also freezes the weights, which other lanes share and are training at this moment.
     layers = [(layer, layer.disable_adapters) for layer in network.modules() if isinstance(layer, BaseTunerLayer)]
-    # peft freezes what it switches off, and on the way back trains all of it.
-    trained = [(parameter, parameter.requires_grad) for layer, _ in layers for parameter in layer.parameters()]
     try:
         for layer, _ in layers:
-            layer.enable_adapters(False)
+            layer._disable_adapters = True  # pyright: ignore[reportPrivateUsage]
         yield
     finally:
         for layer, off in layers:
-            layer.enable_adapters(not off)
-        for parameter, flag in trained:
-            parameter.requires_grad_(flag)
+            layer._disable_adapters = off  # pyright: ignore[reportPrivateUsage]
 
 
 def trainable_norms(parameters: Mapping[str, nn.Parameter]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from kimchi.errors import TrainingError
+from kimchi.models.lanes import Lanes
 from kimchi.recipes import Optimiser
 
 from .interrupts import Interrupts
@@ -73,8 +74,10 @@ class Pause(Protocol):
         ...
 
 
-LossAt = Callable[[int], torch.Tensor | Iterable[torch.Tensor]]
-"""Step => its loss, or pieces of it that are worked off one by one; their sum is the loss."""
+Piece = Callable[[int], torch.Tensor]
+"""Lane => a part of the loss of a step."""
+LossAt = Callable[[int], torch.Tensor | Iterable[Piece]]
+"""Step => its loss, or pieces of it that are worked off one by one, or side by side; their sum is the loss."""
 
 
 def seed_of(seed: int, step: int) -> torch.Generator:
@@ -94,6 +97,7 @@ def run(
     rates: Mapping[str, float] | None = None,
     pause: Pause | None = None,
     blame: Callable[[int], str] | None = None,
+    lanes: Lanes | None = None,
 ) -> list[float]:
     """Minimise loss_at(step) over the parameters; leaves them at the best kept, else at the running average, else at the last.
 
@@ -104,6 +108,7 @@ def run(
         rates: name => its rate as a share of the plan's.
         pause: looks on between steps, and may stop the run early.
         blame: step => what its batch held, for the error message.
+        lanes: work off the pieces of a step; without them one after the other, all in lane 0.
 
     Returns:
         The loss of each step, those of an earlier part of the run included.
@@ -125,7 +130,7 @@ def run(
         while state.step < plan.steps and not stopped:
             # gradient of the whole batch
             step = state.step
-            loss = _backward(loss_at(step), state.weights)
+            loss = _backward(loss_at(step), state.weights, lanes)
             asked = torch.tensor(float(interrupts.asked), device=team.device)
             _add_up(team, state.weights, [loss, asked])
 
@@ -158,12 +163,34 @@ def run(
     return state.losses
 
 
-def _backward(pieces: torch.Tensor | Iterable[torch.Tensor], weights: list[nn.Parameter]) -> torch.Tensor:
+def _backward(loss: torch.Tensor | Iterable[Piece], weights: list[nn.Parameter], lanes: Lanes | None) -> torch.Tensor:
     """Gradients of all pieces, added up; the sum of the pieces, still on the device."""
+    if isinstance(loss, torch.Tensor):
+        loss.backward()
+        return loss.detach()
+    if lanes is not None:
+        return _side_by_side(loss, weights, lanes)
     total = torch.zeros((), device=weights[0].device)
-    for piece in [pieces] if isinstance(pieces, torch.Tensor) else pieces:
-        piece.backward()
-        total += piece.detach()
+    for piece in loss:
+        part = piece(0)
+        part.backward()
+        total += part.detach()
+    return total
+
+
+def _side_by_side(pieces: Iterable[Piece], weights: list[nn.Parameter], lanes: Lanes) -> torch.Tensor:
+    def work(lane: int, piece: Piece) -> tuple[torch.Tensor, tuple[torch.Tensor | None, ...]]:
+        part = piece(lane)
+        # Not backward(): lanes that add to the same .grad would lose each other's.
+        return part.detach(), torch.autograd.grad(part, weights, allow_unused=True)
+
+    total = torch.zeros((), device=weights[0].device)
+    # In the order of the pieces, not in that of their ends: the same run gives the same bits.
+    for part, gradients in lanes.map(work, pieces):
+        total += part
+        for weight, gradient in zip(weights, gradients, strict=True):
+            if gradient is not None:
+                weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
     return total
 
 

@@ -5,7 +5,9 @@ parts: models and data, made ready    feed: a step's samples    objectives: what
 
 import json
 import time
-from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +17,8 @@ from torch import nn
 from kimchi import __version__
 from kimchi.data.files import hash_file, hash_files, sha256, write_json, write_text
 from kimchi.models import lora
+from kimchi.models.lanes import Lanes, replica
+from kimchi.models.lora_whole import whole_where_cheaper
 from kimchi.recipes import LoraRecipe, recipe_hash
 
 from . import checkpoints, loop, rows
@@ -51,6 +55,8 @@ def train_lora(recipe: LoraRecipe, watch: loop.Watcher | None = None, report: lo
     # the adapters
     parameters, rates = _adapters(bench)
     bench.settle_on_device()
+    if team.device.type == "cpu" and not bench.bf16:
+        whole_where_cheaper(bench.model.unet)
     plan = loop.Plan(
         steps=recipe.steps, learning_rate=recipe.learning_rate, warmup_steps=recipe.warmup_steps, clip_norm=recipe.clip_norm, optimiser=recipe.optimiser,
         ema=recipe.ema, checkpoint_every=recipe.checkpoint_every, report_every=1 if team.device.type == "cpu" else recipe.machine.report_every,
@@ -58,12 +64,15 @@ def train_lora(recipe: LoraRecipe, watch: loop.Watcher | None = None, report: lo
     feed, watching = bench.feed(), bench.watching(folder, fingerprint, watch)
 
     # the steps
-    with Prefetch(lambda step: pinned(feed.at(step)) if team.device.type == "cuda" else feed.at(step), recipe.steps) as batches:
+    with ExitStack() as open_:
+        batches = open_.enter_context(Prefetch(lambda step: pinned(feed.at(step)) if team.device.type == "cuda" else feed.at(step), recipe.steps))
+        lanes = open_.enter_context(Lanes(bench.lanes)) if bench.lanes > 1 else None
         losses_at = _losses(bench, batches, watching)
         try:
             losses = loop.run(
-                parameters, losses_at, plan, folder / "checkpoints", fingerprint, watching.told, team=team, rates=rates, pause=watching, blame=feed.names
-            )
+                parameters, losses_at, plan, folder / "checkpoints", fingerprint, watching.told, team=team, rates=rates, pause=watching, blame=feed.names,
+                lanes=lanes,
+            )  # fmt: skip
         except BaseException as error:
             watching.finish("stopped" if isinstance(error, KeyboardInterrupt) else "failed", str(error) or "Interrupted; the same command goes on.")
             raise
@@ -92,20 +101,23 @@ def _adapters(bench: Bench) -> tuple[dict[str, nn.Parameter], dict[str, float]]:
 
 
 def _losses(bench: Bench, batches: Prefetch[list[Piece]], watching: Watching) -> loop.LossAt:
-    """Step => the weighted losses of its pieces, one after the other."""
-    objectives = Objectives(unet=bench.model.unet, noising=bench.noising, min_snr_gamma=bench.recipe.min_snr_gamma, loss=bench.recipe.loss, bf16=bench.bf16)
-    device, text = bench.team.device, bench.model.text
+    """Step => the weighted losses of its pieces; each lane asks a network of its own over the same weights."""
+    recipe, device, text = bench.recipe, bench.team.device, bench.model.text
+    first = Objectives(unet=bench.model.unet, noising=bench.noising, min_snr_gamma=recipe.min_snr_gamma, loss=recipe.loss, bf16=bench.bf16)
+    objectives = [first, *(replace(first, unet=replica(first.unet)) for _ in range(1, bench.lanes))]
 
-    def losses_at(step: int) -> Iterator[torch.Tensor]:
+    def loss_of(piece: Piece, lane: int) -> torch.Tensor:
+        heard: torch.Tensor | None = None
+        if bench.trained_text is not None:
+            with bench.autocast():
+                heard = text.states(text.ids(piece.words)).float()
+        loss_B = objectives[lane](on_device(piece, device, heard))
+        return (loss_B * piece.weight_B.to(device, non_blocking=True)).sum()
+
+    def losses_at(step: int) -> list[loop.Piece]:
         with watching.meter.waiting():
             pieces = batches.take(step)
-        for piece in pieces:
-            heard: torch.Tensor | None = None
-            if bench.trained_text is not None:
-                with bench.autocast():
-                    heard = text.states(text.ids(piece.words)).float()
-            loss_B = objectives(on_device(piece, device, heard))
-            yield (loss_B * piece.weight_B.to(device, non_blocking=True)).sum()
+        return [partial(loss_of, piece) for piece in pieces]
 
     return losses_at
 

@@ -31,6 +31,9 @@ from .watch.prompts import progress_prompts
 from .watch.samples import Samples
 from .watching import Watching
 
+_LANE = 4
+"""Samples for which a lane is worth its while; with fewer, threads wait for Python more than they compute."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Bench:
@@ -62,6 +65,18 @@ class Bench:
     def bf16(self) -> bool:
         """Whether the frozen networks compute in bf16."""
         return computes_bf16(self.recipe.precision, self.team.device.type)
+
+    @property
+    def lanes(self) -> int:
+        """How many pieces of a step are computed side by side: where a whole batch fits a processor's memory, a few samples each.
+
+        Not where a text encoder is trained or the UNet is compiled: those networks are not made to be called by two threads.
+        """
+        recipe, batch = self.recipe, self.recipe.batch
+        alone = self.team.device.type == "cpu" and self.team.size == 1 and self.choice.micro_batch >= batch and not self.choice.checkpointing
+        if not alone or self.trained_text is not None or recipe.machine.compile or not recipe.machine.cache_text:
+            return 1
+        return max(1, min(torch.get_num_threads(), batch // _LANE))
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The recipe's compute type."""
@@ -139,7 +154,8 @@ class Bench:
 
     def feed(self) -> Feed:
         """The samples of every step."""
-        return Feed(self.recipe, self.tables, self.latents, self.noising, self.states, self.teacher_states, team=self.team, micro_batch=self.choice.micro_batch)
+        together = -(-self.choice.micro_batch // self.lanes)
+        return Feed(self.recipe, self.tables, self.latents, self.noising, self.states, self.teacher_states, team=self.team, micro_batch=together)
 
     def watching(self, folder: Path, fingerprint: str, tell: loop.Watcher | None) -> Watching:
         """What looks on."""

@@ -131,12 +131,12 @@ def test_pieces_of_a_batch_give_the_gradient_of_the_whole(tmp_path: Path) -> Non
     whole, _ = _problem()
     pieces, _ = _problem()
 
-    def in_pieces(step: int) -> Iterator[torch.Tensor]:
+    def in_pieces(step: int) -> Iterator[loop.Piece]:
         x = torch.randn(4, 8, generator=loop.seed_of(3, step))
         for part in (x[:1], x[1:]):
             # Unequal: the mean of their means would weigh the first sample three times.
             error = (part @ pieces["weight"].T + pieces["bias"] - part.flip(1)).square()
-            yield error.sum() / x.numel()
+            yield lambda lane, error=error: error.sum() / x.numel()
 
     losses = loop.run(whole, _loss(whole), _plan(), tmp_path / "a", "x")
     assert loop.run(pieces, in_pieces, _plan(), tmp_path / "b", "x") == pytest.approx(losses, rel=1e-5)

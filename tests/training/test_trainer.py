@@ -190,6 +190,18 @@ def test_how_the_work_is_laid_out_changes_nothing_learned(make: Make, changes: d
     _alike(plain, other, 2e-3)
 
 
+def test_lanes_change_nothing_learned_and_the_same_run_is_the_same_bytes(make: Make) -> None:
+    # The base's rows switch the adapter off in their lane, while another lane trains it.
+    sources = [KOREAN | {"share": 0.6}, GENERAL | {"share": 0.4, "learn": "base"}]
+    alone, lanes, again = (make(name, batch=12, sources=sources) for name in ("alone", "lanes", "again"))
+    train(alone)
+    torch.set_num_threads(3)
+    train(lanes)
+    train(again)
+    _alike(alone, lanes, 2e-3)
+    assert all(torch.equal(a, b) for a, b in zip(_adapter(lanes).values(), _adapter(again).values(), strict=True))
+
+
 def test_held_out_loss_chooses_and_stops(make: Make) -> None:
     # At this rate nothing gets better for long.
     recipe = make(steps=40, learning_rate=0.5, held_out={"every": 2, "pictures": 6, "levels": 2, "patience": 3})
