@@ -13,6 +13,8 @@ from typing import Any, Self, TypeVar
 import torch
 from torch import nn
 
+LANE = 4
+"""Samples of a miniature for which a lane is worth its while; with fewer, threads wait for Python more than they compute."""
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 Network = TypeVar("Network", bound=nn.Module)

@@ -36,11 +36,11 @@ class Suite:
     train: tuple[str, ...] = ()
     """Changes to the training recipe: ("steps=3",)."""
     pictures_per_dish: int = 45
-    prompts_per_dish: int = 8
+    prompts_per_dish: int = 4
     """Of each of DISH_FORMS."""
     general_prompts: int = 32
     """Of the general world's things, one prompt each; there are 32."""
-    steps: int = 20
+    steps: int = 10
     """Denoising steps of the four arms."""
     batch: int = 16
     """Pictures drawn together."""

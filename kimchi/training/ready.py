@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import torch
 
+from kimchi.models.lanes import LANE
 from kimchi.models.load import Model, load_base, with_encoder
 from kimchi.models.places import weights_folder
 from kimchi.models.precision import computes_bf16
@@ -30,9 +31,6 @@ from .watch.page import About, RunPage, machine
 from .watch.prompts import progress_prompts
 from .watch.samples import Samples
 from .watching import Watching
-
-_LANE = 4
-"""Samples for which a lane is worth its while; with fewer, threads wait for Python more than they compute."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,7 +74,7 @@ class Bench:
         alone = self.team.device.type == "cpu" and self.team.size == 1 and self.choice.micro_batch >= batch and not self.choice.checkpointing
         if not alone or self.trained_text is not None or recipe.machine.compile or not recipe.machine.cache_text:
             return 1
-        return max(1, min(torch.get_num_threads(), batch // _LANE))
+        return max(1, min(torch.get_num_threads(), batch // LANE))
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The recipe's compute type."""

@@ -1,5 +1,6 @@
 """The guard: what is refused however it is written, what stays free although it looks like it, and what the staff may change."""
 
+import itertools
 import json
 import os
 import time
@@ -41,7 +42,9 @@ def test_every_entry_is_refused_and_every_allowed_one_is_needed() -> None:
     assert [word.text for word in REFUSED if not _blocked(word.text)] == []
     for listed in LISTS:
         assert [text for text in listed.allowed if _blocked(text)] == []
-        assert [text for text in listed.allowed if not bare.find(text)] == [], "these hold nothing that is refused"
+        # Some are refused only beside a child.
+        needed = [text for text in listed.allowed if bare.find(text) or bare.find(f"아이, {text}")]
+        assert [text for text in listed.allowed if text not in needed] == [], "these hold nothing that is refused"
 
 
 def test_harmless_prompts_stay_free() -> None:
@@ -178,10 +181,16 @@ def test_one_space_anywhere_hides_no_word_that_is_found_inside_others(word: Word
     assert _blocked(f"{word.text[:i]} {word.text[i:]}")
 
 
-@SETTINGS
-@given(st.lists(st.sampled_from(HARMLESS), min_size=1, max_size=3))
-def test_harmless_prompts_stay_free_one_after_the_other(lines: list[str]) -> None:
-    assert GUARD.find(", ".join(lines)) == []
+@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.slow)])
+def test_harmless_prompts_stay_free_one_after_the_other(every: int) -> None:
+    # Pairs: what is refused only together, and what is spelt across their seam, is found by no single line.
+    pairs = itertools.islice(itertools.permutations(HARMLESS, 2), 0, None, every)
+    assert [pair for pair in pairs if GUARD.find(", ".join(pair))] == []
+
+
+def test_a_child_and_what_only_sounds_like_underwear() -> None:
+    assert GUARD.find("a boy with a brass band, 노출 콘크리트 건물 앞의 소녀") == []
+    assert GUARD.find("a girl in a bra") and GUARD.find("노출이 심한 소녀")
 
 
 def test_a_long_or_hostile_prompt_takes_no_time() -> None:

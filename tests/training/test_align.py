@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from kimchi.cli import main
 from kimchi.data.parallel import Pair
 from kimchi.data.sample_world import Attributes, worlds
 from kimchi.errors import DataError, OutputError, RecipeError
+from kimchi.models.lanes import Lanes
 from kimchi.models.load import load_base, load_model, with_encoder
 from kimchi.models.text_encoders.clip import TextEncoder
 from kimchi.recipes import AlignRecipe, to_yaml
@@ -27,7 +29,7 @@ from kimchi.training.align.plot import gap_svg, gap_table
 from kimchi.training.align.run import align, measure_gaps
 from kimchi.training.align.text_loss import scale_of, states_of, text_losses
 from kimchi.training.align.transport import sinkhorn, transport_cost
-from kimchi.training.align.unet_loss import Blocks, unet_loss
+from kimchi.training.align.unet_loss import Blocks, InLanes, unet_loss
 from kimchi.training.loop import Progress
 
 
@@ -184,6 +186,19 @@ class TestLosses:
             assert len(blocks.take()) == len(unet.down_blocks) + 1 + len(unet.up_blocks)
         unet(noisy, t, heard)
         assert blocks.take() == []
+
+    def test_lanes_find_the_same_loss_and_slope(self, base: Path) -> None:
+        unet = load_base(str(base)).unet.requires_grad_(False)
+        noisy, t, wanted = torch.randn(5, 4, 32, 32), torch.tensor([10, 900, 400, 3, 700]), torch.randn(5, 77, 128)
+        said = torch.randn(5, 77, 128, requires_grad=True)
+        alone = unet_loss(unet, noisy, t, said, wanted, 0.1)
+        [slope] = torch.autograd.grad(alone, said)
+        # Lanes of three samples and of two: no mean of means.
+        with Lanes(2) as lanes:
+            loss = InLanes(unet, lanes, nullcontext)(noisy, t, said, wanted, 0.1)
+        [found] = torch.autograd.grad(loss, said)
+        assert float(loss.detach()) == pytest.approx(float(alone.detach()), rel=1e-5)
+        assert torch.allclose(found, slope, rtol=1e-3, atol=1e-3 * float(slope.abs().max()))
 
 
 class TestLayers:

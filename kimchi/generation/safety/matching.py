@@ -137,7 +137,7 @@ class Finder:
         return [
             match
             for match in dict.fromkeys(found)
-            if match.word.kind != "allowed" and not any(free.first <= match.first and match.last <= free.last for free in allowed)
+            if match.word.kind != "allowed" and not any(_holds(free, match, units) for free in allowed)
         ]
 
     def _from(self, units: list[_Unit], first: int) -> Iterator[Match]:
@@ -173,7 +173,8 @@ class Finder:
             drawn = (_DRAWN_OUT, before)
             gaps = (*walk.gaps, drawn) if before and drawn not in walk.gaps else walk.gaps
             yield _Walk(walk.node, i + 1, read, sure, i, walk.letter, gaps)
-        if read and unit.loose:
+        # Between lone jamo no other one is filling: an alphabet would hold every word that is written in them.
+        if read and unit.loose and not (is_jamo(walk.letter) and is_jamo(unit.letters)):
             yield _Walk(walk.node, i + 1, read, sure, walk.last, walk.letter, walk.gaps, max(before, _FILLED))
 
     def _stands(self, units: list[_Unit], begins: bool, walk: _Walk, word: Word, seams: frozenset[int]) -> bool:
@@ -203,6 +204,12 @@ def _add(root: _Node, word: Word) -> None:
         read += 1
     if read:
         node.ends.append((word, frozenset(seams)))
+
+
+def _holds(free: Match, match: Match, units: list[_Unit]) -> bool:
+    """Whether a match lies within something allowed. Its first letter may be drawn out to the left: "한 벌, 벌거벗은 산"."""
+    drawn_out = all(unit.letters == units[match.first].letters for unit in units[match.first : free.first + 1])
+    return (free.first <= match.first or drawn_out) and match.last <= free.last
 
 
 def _begins(units: list[_Unit], first: int) -> bool:

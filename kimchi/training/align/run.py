@@ -3,7 +3,9 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +18,7 @@ from kimchi.data.jsonl import write_records
 from kimchi.data.parallel import Pair
 from kimchi.errors import ModelError, RecipeError
 from kimchi.models.devices import find_device
+from kimchi.models.lanes import LANE, Lanes
 from kimchi.models.load import Model, load_base, load_encoder
 from kimchi.models.places import weights_folder
 from kimchi.models.precision import computes_bf16
@@ -29,7 +32,7 @@ from .gap import Gap, measure
 from .latents import Pool, make_pool
 from .plot import gap_svg
 from .text_loss import Scale, scale_of, states_of, text_losses, weighted
-from .unet_loss import unet_loss
+from .unet_loss import InLanes, unet_loss
 
 SCALE_PAIRS = 256
 """Pairs over which the teacher's own variance is taken."""
@@ -95,7 +98,8 @@ def align(recipe: AlignRecipe, watch: loop.Watcher | None = None, report: loop.R
     gaps["a0"] = _gap(bench, report)
     if recipe.a1.steps:
         told = _told(watch, recipe.a0.steps, recipe)
-        losses["a1"] = loop.run(parameters, _unet_loss(bench), _plan(recipe, recipe.a1, recipe.a1.ema), work / "a1", f"{bench.fingerprint}-a1", told)
+        with _lanes(bench) as lanes:
+            losses["a1"] = loop.run(parameters, _unet_loss(bench, lanes), _plan(recipe, recipe.a1, recipe.a1.ema), work / "a1", f"{bench.fingerprint}-a1", told)
         gaps["a1"] = _gap(bench, report)
     layers.settle(bench.student.model)
 
@@ -246,10 +250,17 @@ def _text_loss(bench: _Bench) -> Callable[[int], torch.Tensor]:
     return loss_at
 
 
-def _unet_loss(bench: _Bench) -> Callable[[int], torch.Tensor]:
+def _lanes(bench: _Bench) -> AbstractContextManager[Lanes | None]:
+    """On a CPU, some samples a lane; a base of full size is not split, for its operations fill the cores, and a lane more is a batch more in memory."""
+    count = min(torch.get_num_threads(), bench.recipe.a1.batch // LANE)
+    return Lanes(count) if bench.device.type == "cpu" and bench.model.miniature and count > 1 else nullcontext()
+
+
+def _unet_loss(bench: _Bench, lanes: Lanes | None) -> Callable[[int], torch.Tensor]:
     recipe, scale, unet, pool = bench.recipe, _scale(bench), bench.model.unet, bench.pool
     assert pool
     noising, stage = Noising(bench.model.scheduler_config), recipe.a1
+    compare = InLanes(unet, lanes, bench.autocast) if lanes else partial(unet_loss, unet)
     shown = [pairs.Table(pairs=pool.known(t.pairs), test=[], share=t.share, through_unet=True) for t in bench.tables if t.through_unet]
 
     def loss_at(step: int) -> torch.Tensor:
@@ -268,7 +279,7 @@ def _unet_loss(bench: _Bench) -> Callable[[int], torch.Tensor]:
             with torch.no_grad():
                 teacher = states_of(bench.model.text, asked)
             student = states_of(bench.student, heard)
-            loss = unet_loss(unet, noisy_BCHW, t_B.to(bench.device), student.h_BLD, teacher.h_BLD, stage.features)
+            loss = compare(noisy_BCHW, t_B.to(bench.device), student.h_BLD, teacher.h_BLD, stage.features)
         if stage.text:
             also = pairs.draw(bench.tables, stage.text_batch, source)
             loss = loss + stage.text * weighted(_text_terms(bench, scale, also), recipe.a0)

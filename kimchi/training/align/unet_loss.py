@@ -1,15 +1,20 @@
 """A1: what the frozen UNet predicts with the student's states, against what it predicts with the teacher's.
 
+In lanes the same number comes out, but for rounding: each lane takes some samples, and the units of the blocks are still the whole batch's.
+
 Legend: B batch, C channel, H W latents, L positions, D width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 from torch.nn import functional as F
+
+from kimchi.models.lanes import Lanes, replica
 
 
 class Blocks:
@@ -55,3 +60,47 @@ def unet_loss(
     for made, want in zip(outputs, wanted, strict=True):
         loss = loss + features * F.mse_loss(made.float(), want.float()) / want.float().square().mean()
     return loss
+
+
+class InLanes:
+    """The same loss, computed by lanes that take some samples each.
+
+    Args:
+        lanes: open; each gets a network of its own over the same weights.
+        autocast: makes the recipe's compute type, for each thread anew.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel, lanes: Lanes, autocast: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._nets = [unet, *(replica(unet) for _ in range(1, lanes.count))]
+        self._lanes, self._autocast = lanes, autocast
+
+    def __call__(self, noisy_BCHW: torch.Tensor, t_B: torch.Tensor, student_BLD: torch.Tensor, teacher_BLD: torch.Tensor, features: float) -> torch.Tensor:
+        """As unet_loss; its gradient reaches the student's states alone, for the UNet is frozen."""
+        parts = torch.arange(len(noisy_BCHW)).chunk(self._lanes.count)
+
+        def heard(lane: int, part: torch.Tensor, states_BLD: torch.Tensor) -> list[torch.Tensor]:
+            with self._autocast(), Blocks(self._nets[lane]) as blocks:
+                made_BCHW = self._nets[lane](noisy_BCHW[part], t_B[part], states_BLD).sample
+                return [made_BCHW.float(), *(f.float() for f in blocks.take())]
+
+        @torch.no_grad()
+        def teach(lane: int, part: torch.Tensor) -> list[torch.Tensor]:
+            return heard(lane, part, teacher_BLD[part])
+
+        taught = self._lanes.map(teach, parts)
+        counts = [sum(f.numel() for f in outputs) for outputs in zip(*taught, strict=True)]
+        # The prediction counts as it is, each block in units of its own mean square over all samples.
+        units = [1.0] + [float(sum(f.square().sum() for f in outputs)) / n for outputs, n in zip([*zip(*taught, strict=True)][1:], counts[1:], strict=True)]
+        shares = [(1.0 if i == 0 else features) / (unit * n) for i, (unit, n) in enumerate(zip(units, counts, strict=True))]
+
+        def learn(lane: int, item: tuple[torch.Tensor, list[torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
+            part, wanted = item
+            states_BLD = student_BLD[part].detach().requires_grad_()
+            made = heard(lane, part, states_BLD)
+            loss = sum((share * (f - want).square().sum() for share, f, want in zip(shares, made, wanted, strict=True)), torch.zeros(()))
+            return loss.detach(), torch.autograd.grad(loss, states_BLD)[0]
+
+        learned = self._lanes.map(learn, zip(parts, taught, strict=True))
+        slope_BLD = torch.cat([slope for _, slope in learned])
+        # Nought, with the slope that the lanes found.
+        return sum((loss for loss, _ in learned), torch.zeros(())) + ((student_BLD - student_BLD.detach()) * slope_BLD).sum()
