@@ -1,7 +1,7 @@
 # make quickstart   the whole chain on the miniature: offline after the install, CPU, minutes
 # make demo         the booth on the miniature, in a browser, offline
 # make test         every check
-# make slow         the checks that take minutes each
+# make slow         the checks that take minutes each, and the property tests on new examples
 # make bench        the numbers of the README, printed
 # make mini         what of the miniature suite is missing, or whose recipe has changed, trained from nothing (hours on a CPU)
 # make lint         only the checks that run nothing
@@ -12,6 +12,9 @@ BIN := .venv/bin
 PYTHON3 := $(shell for p in $(or $(PYTHON),python3 python3.11 python3.12 python3.13); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 MINI := mini_vae mini_vae_decoder mini_clip mini_unet mini_korean_clip mini_align mini_ko_first mini_ko_second mini_ko_third mini_ko mini_recogniser mini_recogniser_paint mini_recogniser_last mini_llava mini_llama
+
+# Files with property tests.
+PROPERTIES = $(shell grep -rl "import given" tests --include='*.py')
 
 .PHONY: quickstart demo test slow bench mini lint
 
@@ -26,6 +29,7 @@ test: lint
 
 slow: .venv/.installed-dev
 	$(BIN)/pytest -m slow
+	HYPOTHESIS_PROFILE=new $(BIN)/pytest -n auto --maxprocesses 4 -m "not slow and not bench" $(PROPERTIES)
 
 bench: .venv/.installed-dev
 	$(BIN)/python tests/benchmarks/spine.py

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -20,6 +21,11 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several workers share the cores: one thread each is faster than all of them each, and so for the processes they start.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The same examples each time: what a change broke is not mixed up with what chance has found. HYPOTHESIS_PROFILE=new draws others.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("new", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 ROOT = Path(__file__).parents[1]
 
