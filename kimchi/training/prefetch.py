@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, Self, TypeVar
 
+import torch
+
 Batch = TypeVar("Batch")
 
 
@@ -18,7 +20,10 @@ class Prefetch(Generic[Batch]):
     def __init__(self, make: Callable[[int], Batch], stop: int, ahead: int = 2) -> None:
         self._make, self._stop, self._ahead = make, stop, ahead
         self._waiting: dict[int, Future[Batch]] = {}
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="kimchi-batches")
+        # With one core to its thread: threads of its own beside those of the steps would be more than there are cores, and then OpenMP lets all of
+        # them sleep between any two operations. Steps of a small network took twice as long.
+        self._cores = torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="kimchi-batches", initializer=torch.set_num_threads, initargs=(1,))
         self.waited_s = 0.0
         """Time that `take` has waited in all, seconds."""
 
@@ -27,6 +32,8 @@ class Prefetch(Generic[Batch]):
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
+        # What it set for itself is also what torch gives to every thread that is made afterwards.
+        torch.set_num_threads(self._cores)
 
     def take(self, step: int) -> Batch:
         """The batch of a step, waiting for it if need be; what it raised is raised here."""

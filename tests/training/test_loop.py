@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -248,3 +249,19 @@ def test_batches_are_made_in_order_ahead_and_errors_reach_the_taker(steps: int) 
             with pytest.raises(ValueError, match="spoiled"):
                 batches.take(5)
     assert made == sorted(made) and max(made) < steps
+
+
+def test_batches_are_made_by_a_thread_of_one_core_and_nobody_else_loses_any() -> None:
+    cores = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with Prefetch(lambda step: torch.get_num_threads(), 3) as batches:
+            assert [batches.take(step) for step in range(3)] == [1, 1, 1]
+            assert torch.get_num_threads() == 3
+        seen: list[int] = []
+        later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert seen == [3]
+    finally:
+        torch.set_num_threads(cores)

@@ -134,11 +134,7 @@ class Finder:
     def _in(self, units: list[_Unit]) -> list[Match]:
         found = [match for first in range(len(units)) for match in self._from(units, first)]
         allowed = [match for match in found if match.word.kind == "allowed"]
-        return [
-            match
-            for match in dict.fromkeys(found)
-            if match.word.kind != "allowed" and not any(_holds(free, match, units) for free in allowed)
-        ]
+        return [match for match in dict.fromkeys(found) if match.word.kind != "allowed" and not any(_holds(free, match, units) for free in allowed)]
 
     def _from(self, units: list[_Unit], first: int) -> Iterator[Match]:
         begins = _begins(units, first)
