@@ -15,7 +15,8 @@ from kimchi.models.lanes import Lanes, replica
 from kimchi.models.lora_whole import whole_where_cheaper
 from kimchi.recipes.lora import Lora
 
-NOISY, TIME, STATES = torch.randn(2, 4, 16, 16), torch.tensor([3, 700]), torch.randn(2, 77, 128)
+_SOURCE = torch.Generator().manual_seed(5)
+NOISY, TIME, STATES = torch.randn(2, 4, 16, 16, generator=_SOURCE), torch.tensor([3, 700]), torch.randn(2, 77, 128, generator=_SOURCE)
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ class TestWhole:
         again, same = _gradients(unet, parameters)
         assert torch.allclose(out, again, atol=1e-5)
         for a, b in zip(gradients, same, strict=True):
-            assert torch.allclose(a, b, atol=1e-6, rtol=1e-3)
+            assert float((a - b).norm()) <= 1e-4 * float(a.norm())
         with torch.no_grad(), lora.without_adapters(unet):
             plain = copy.deepcopy(unet)(NOISY, TIME, STATES).sample
         assert not torch.allclose(plain, again, atol=1e-4)
