@@ -3,8 +3,10 @@
 import json
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +26,7 @@ from kimchi.models import lora
 from kimchi.recipes import LoraRecipe, load_recipe
 from kimchi.records import CaptionedRecord, ImageRecord
 from kimchi.training.plan import LoraPlan, TrainingPlan, check, choose, describe, plan, problems
+from kimchi.training.plan import shape as counting
 from kimchi.training.plan.memory import GIB, RESERVE, SLACK, Choice, memory_of
 from kimchi.training.plan.parts import SD15_UNET, SD15_VAE, read_parts
 from kimchi.training.plan.shape import text_pass, unet_pass, vae_pass
@@ -357,3 +360,18 @@ def test_the_command(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert captured.out.splitlines()[0] == "12 steps, batches of 4: 48 samples from 6 pictures"
     assert (found["kind"], found["sources"][0]["pictures"], found["memory"]["micro_batch"]) == ("lora", 6, 4)
     assert captured.err == f"Next: kimchi train {path}\n"
+
+
+def test_ctrl_c_while_a_network_is_counted_is_not_lost() -> None:
+    net = torch.nn.Linear(4, 4, device="meta")
+
+    def forward() -> torch.Tensor:
+        given = torch.zeros(2, 4, device="meta")
+        # Within a finalizer, as nearly every signal comes that is sent meanwhile.
+        weakref.finalize(given, signal.raise_signal, signal.SIGINT)
+        made: torch.Tensor = net(given)
+        del given
+        return made
+
+    with pytest.raises(KeyboardInterrupt):
+        counting._count(net, forward)  # pyright: ignore[reportPrivateUsage]

@@ -24,6 +24,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from kimchi.models import lora
 from kimchi.recipes import Lora
+from kimchi.training.interrupts import Interrupts
 
 _BLOCK = 512
 """CUDA's allocator hands out memory in multiples of this, bytes."""
@@ -118,12 +119,15 @@ def _bytes(net: nn.Module) -> int:
 def _count(net: nn.Module, forward: Callable[[], torch.Tensor]) -> tuple[int, int, int]:
     """Peak bytes beside the weights, operations in all, and operations forth."""
     live, operations = _Live(net), FlopCounterMode(display=False)
-    with _flash() as attention, operations, live:
+    # Tensors are forgotten in finalizers, which swallow whatever is raised in them: a Ctrl-C there would be lost.
+    with Interrupts() as interrupts, _flash() as attention, operations, live:
         with _computing(net):
             out = forward()
         forth = operations.get_total_flops() + attention[0]
         if out.requires_grad:
             out.float().square().mean().backward()
+    if interrupts.asked:
+        raise KeyboardInterrupt
     return live.peak, operations.get_total_flops() + attention[0], forth
 
 
