@@ -13,6 +13,7 @@
     │   ├── BusyError           its queue is full; try again in retry_after_s
     │   ├── ClosedError         it is starting, draining or stopped
     │   ├── LateError           it took longer than it was given
+    │   ├── LostError           the process that drew it has ended; another is started
     │   └── CancelledError      nobody wanted it any more
     ├── ServeError              a server that cannot start as it was told to
     ├── TrainingError           a run that must not go on (NaN loss, an empty data set)
@@ -90,6 +91,10 @@ class ClosedError(EngineError):
 
 class LateError(EngineError):
     """The work took longer than it was given."""
+
+
+class LostError(EngineError):
+    """The process that draws has ended, with what it was drawing; another one is started."""
 
 
 class CancelledError(EngineError):

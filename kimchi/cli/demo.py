@@ -75,23 +75,30 @@ def demo(
     # Before torch, diffusers and Gradio: they read it once.
     go_offline()
 
+    # The check watches over this process's way to the network, and has to draw in it.
+    apart = not check
+
     def make() -> "tuple[Engine, Guard]":
         from kimchi.generation.engine import BASE, KIMCHI, TRANSLATED, Engine
-        from kimchi.generation.safety import Guard
+        from kimchi.generation.safety import Guard, checker_folder
 
-        guard = Guard.load(model=model, own=out, checker=checker or None, device="cpu")
+        guard = Guard.load(model=model, own=out, checker=checker or None, device="cpu", looks=not apart)
+        looks = checker_folder(model, checker or None) if apart else None
         wanted = _possible(model, base, translator) if compare else ()
         engine = Engine.load(
             model, device=device, precision=precision, base=base, translator=translator, few_step=few_step, preview_vae=preview_vae, queue=queue,
-            timeout_s=timeout, guard=guard, arms=(KIMCHI, *(arm for arm in (BASE, TRANSLATED) if arm in wanted)), on_notice=_quiet,
+            timeout_s=timeout, guard=guard, arms=(KIMCHI, *(arm for arm in (BASE, TRANSLATED) if arm in wanted)), on_notice=_quiet, apart=apart,
+            checker=str(looks or ""),
         )  # fmt: skip
         return engine, guard
 
     if check:
         return _check(make, settings, model, as_json)
+    engine, guard = make()
+    # Before the web framework is imported: its process loads the model meanwhile.
+    engine.start()
     from kimchi.demo.app import serve
 
-    engine, guard = make()
     for missing in guard.missing:
         say(missing)
     if not chosen:

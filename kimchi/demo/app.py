@@ -140,7 +140,7 @@ def serve(
     """Serve a booth of its own until SIGTERM or Ctrl-C; pictures that were promised are finished first.
 
     Args:
-        engine: not started yet; it loads while the page is already up and says so.
+        engine: started here unless it is; it loads while the page is already up and says so.
         host: 127.0.0.1 for this machine alone, 0.0.0.0 for the network.
         port: 1 to 65535; 0 takes a free one and says which.
         say: told where it is.

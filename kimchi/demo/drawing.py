@@ -16,7 +16,7 @@ from .desk import Desk
 from .words import fill, words
 
 if TYPE_CHECKING:
-    from kimchi.generation.generate import GeneratedImage
+    from kimchi.generation.provenance import GeneratedImage
 
 Event = dict[str, Any]
 LONGEST = 300

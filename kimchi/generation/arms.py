@@ -8,7 +8,8 @@ from kimchi.errors import RequestError
 from kimchi.generation import prompts
 
 if TYPE_CHECKING:
-    from kimchi.generation.generate import GeneratedImage, Kimchi
+    from kimchi.generation.generate import Kimchi
+    from kimchi.generation.provenance import GeneratedImage
     from kimchi.models.translator import Translator
 
 KIMCHI, BASE, TRANSLATED = "kimchi", "base", "translated"

@@ -4,7 +4,7 @@
 
 The booth and the HTTP API stand on it; a script that draws for itself needs only `Kimchi.generate`.
 
-Imported without torch, which the engine's own thread loads at its start: the page of a booth is there four seconds sooner.
+Imported without torch, which the worker loads at its start: the page of a booth is there four seconds sooner.
 """
 
 import logging
@@ -13,25 +13,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 from PIL import Image
 
 from kimchi.errors import BlockedError, BusyError, CancelledError, ClosedError, KimchiError, LateError, RequestError
-from kimchi.generation.arms import ARMS, BASE, KIMCHI, TRANSLATED, Arms
+from kimchi.generation.arms import ARMS, BASE, KIMCHI, TRANSLATED
+from kimchi.generation.settings import pick_seed
 from kimchi.generation.tickets import Drawn, Preview, Request, Ticket, Update, Waiting
-
-if TYPE_CHECKING:
-    import torch
-
-    from kimchi.generation.previews import Previewer, TinyPreviewer
+from kimchi.generation.worker import NOT_SHOWN, LocalWorker, Worker
+from kimchi.generation.worker_process import Model, ProcessWorker
 
 __all__ = ["ARMS", "BASE", "KIMCHI", "TRANSLATED", "Drawn", "Engine", "Guard", "Preview", "Request", "Stats", "Ticket", "Update", "Waiting"]
 
 _LOG = logging.getLogger(__name__)
 QUEUE, TIMEOUT_S = 16, 120.0
-TOGETHER = 4
-"""The most pictures of a request that are denoised at once: memory grows with it, and speed hardly."""
 _SMOOTHING = 0.3
 """Weight of the newest in the moving average of seconds a picture."""
 _FIRST_GUESS_S = 2.0
@@ -75,32 +71,28 @@ class Stats:
 
 
 class Engine:
-    """States: new -> starting -> ready -> draining -> stopped; or failed, when the model cannot be loaded."""
+    """States: new -> starting -> ready -> draining -> stopped; or failed, when the model cannot be loaded.
 
-    def __init__(
-        self, source: Callable[[], Arms], *, arms: Sequence[str] = (KIMCHI,), queue: int = QUEUE, timeout_s: float = TIMEOUT_S,
-        guard: Guard | None = None, preview_vae: str = "",
-    ) -> None:  # fmt: skip
+    From ready back to starting, when the process that draws has ended: what it drew is lost, what waits is drawn by the next one.
+    """
+
+    def __init__(self, worker: Worker, *, queue: int = QUEUE, timeout_s: float = TIMEOUT_S, guard: Guard | None = None) -> None:
         """Say what is to be served; nothing is loaded before `start`.
 
         Args:
-            source: loads the model; called on the engine's own thread.
-            arms: what must be possible: these are loaded and warmed up before the engine is ready.
+            worker: draws, for this engine alone; started and asked for pictures on the engine's own thread.
             queue: the most tickets that wait; one more is refused.
             timeout_s: of a request that names none.
             guard: see Guard.
-            preview_vae: folder or hub id of an AutoencoderTiny; empty for previews by a matrix, one pixel a latent.
         """
-        self._source, self._wanted, self._limit, self._timeout_s = source, tuple(arms), queue, timeout_s
-        self._guard, self._preview_vae = guard, preview_vae
+        self._worker, self._limit, self._timeout_s, self._guard = worker, queue, timeout_s, guard
         self._queue: deque[Ticket] = deque()
         self._drawing: Ticket | None = None
         self._changed = threading.Condition()
         self._state = "new"
         self._counts = Stats(state="new", waiting=0, drawing=False)
         self._ready_s = 0.0
-        self._arms: Arms | None = None
-        self._previewer: Previewer | TinyPreviewer | None = None
+        self._identity: dict[str, Any] | None = None
         self._thread: threading.Thread | None = None
         self.error: BaseException | None = None
         """What kept it from getting ready."""
@@ -109,17 +101,20 @@ class Engine:
     def load(
         cls, model: str = "mini", *, device: str = "auto", precision: str = "auto", base: str = "", translator: str = "", few_step: str = "",
         preview_vae: str = "", queue: int = QUEUE, timeout_s: float = TIMEOUT_S, guard: Guard | None = None, arms: Sequence[str] = (KIMCHI,),
-        on_notice: Callable[[str], None] | None = None,
+        on_notice: Callable[[str], None] | None = None, apart: bool = False, checker: str = "",
     ) -> Self:  # fmt: skip
-        """An engine for a model by name; see Kimchi.load, Arms and `__init__`."""
+        """An engine for a model by name; see Kimchi.load, Arms, LocalWorker and `__init__`.
 
-        def source() -> Arms:
-            from kimchi.generation.generate import Kimchi
-
-            painter = Kimchi.load(model, device, on_notice, precision=precision, few_step=few_step)
-            return Arms(painter, base=base, translator=translator, few_step=few_step)
-
-        return cls(source, arms=arms, queue=queue, timeout_s=timeout_s, guard=guard, preview_vae=preview_vae)
+        Args:
+            apart: draw in a process of its own: this one stays light, starts sooner, and outlives it. Notices are not heard then.
+            checker: with `apart`, the folder of a safety checker that looks at pictures over there, so that the guard here needs none.
+        """
+        what = Model(
+            model=model, device=device, precision=precision, base=base, translator=translator, few_step=few_step, preview_vae=preview_vae,
+            arms=tuple(arms), checker=checker,
+        )  # fmt: skip
+        worker = ProcessWorker(what) if apart else LocalWorker(lambda: what.load(on_notice), arms=what.arms, preview_vae=preview_vae)
+        return cls(worker, queue=queue, timeout_s=timeout_s, guard=guard)
 
     @property
     def state(self) -> str:
@@ -133,23 +128,9 @@ class Engine:
         Raises:
             ClosedError: nothing is loaded yet.
         """
-        if self._arms is None:
+        if self._identity is None:
             raise ClosedError("The model is still being loaded. Ask again when the engine is ready.")
-        painter = self._arms.kimchi
-        model = painter.model
-        return {
-            "model": model.name,
-            "model_hash": model.hash,
-            "miniature": model.miniature,
-            "few_step": model.few_step,
-            "size_px": model.size_px,
-            "steps": painter.steps,
-            "guidance": painter.guidance,
-            "max_tokens": model.text.max_tokens,
-            "arms": self._arms.possible(),
-            "device": painter.device,
-            "precision": painter.precision,
-        }
+        return self._identity
 
     def start(self) -> None:
         """Load and warm up on a thread of its own; comes back at once. A second call does nothing."""
@@ -157,6 +138,7 @@ class Engine:
             if self._state != "new":
                 return
             self._state = "starting"
+        self._worker.watch(self._look_up)
         self._thread = threading.Thread(target=self._run, name="kimchi-engine", daemon=True)
         self._thread.start()
 
@@ -180,11 +162,9 @@ class Engine:
         Raises:
             ClosedError: the engine is not ready. BusyError: the queue is full. PromptError, BlockedError, RequestError: as `Kimchi.generate`.
         """
-        if self._state != "ready" or self._arms is None:
+        if self._state != "ready":
             raise self._closed()
-        from kimchi.generation.generate import pick_seed
-
-        self._check(request, self._arms)
+        self._check(request)
         timeout_s = self._timeout_s if request.timeout_s is None else request.timeout_s
         ticket = Ticket(request, self._leave, timeout_s, pick_seed(request.seed, len(request.prompts)))
         with self._changed:
@@ -218,8 +198,9 @@ class Engine:
             self._changed.notify_all()
         for ticket in tickets:
             ticket.cancel()
+        self._worker.close()
         if self._thread is not None and self._thread is not threading.current_thread():
-            # Loading cannot be interrupted; the thread dies with the process.
+            # Loading in this process cannot be interrupted; the thread dies with it.
             self._thread.join(_LAST_STEP_S)
 
     def stats(self) -> Stats:
@@ -230,12 +211,10 @@ class Engine:
 
     # what callers' threads do
 
-    def _check(self, request: Request, arms: Arms) -> None:
+    def _check(self, request: Request) -> None:
         if not request.prompts or not request.arms:
             raise RequestError("A request without prompts or arms asks for nothing. Give at least one of each.")
-        for arm in request.arms:
-            arms.check(arm)
-        arms.kimchi.check(request.prompts, **_settings(request))
+        self._worker.check(request)
         if self._guard is not None:
             try:
                 # Not the negative prompt: who writes "blood" there wants none.
@@ -289,41 +268,50 @@ class Engine:
     # what the engine's own thread does
 
     def _run(self) -> None:
-        try:
-            self._warm_up()
-        except BaseException as error:
-            _LOG.log(logging.WARNING if isinstance(error, KimchiError) else logging.ERROR, "the engine cannot start: %s", error)
+        while self._get_ready():
+            while self._serve_next():
+                pass
             with self._changed:
-                self.error, self._state = error, "failed" if self._state == "starting" else self._state
+                if self._state != "ready":
+                    return
+                self._state = "starting"
+
+    def _get_ready(self) -> bool:
+        """Whether it may draw now."""
+        try:
+            identity = self._worker.start()
+        except BaseException as error:
+            with self._changed:
+                # Told to stop while loading is no failure.
+                failed = self._state == "starting"
+                if failed:
+                    self.error, self._state = error, "failed"
+                waiting = list(self._queue)
+                self._queue.clear()
                 self._changed.notify_all()
-            return
+            if failed:
+                _LOG.log(logging.WARNING if isinstance(error, KimchiError) else logging.ERROR, "the engine cannot start: %s", error)
+            for ticket in waiting:
+                self._end(ticket, self._closed())
+            return False
         with self._changed:
+            self._identity = identity
             if self._state == "starting":
-                self._state, self._ready_s = "ready", time.monotonic()
+                self._state, self._ready_s = "ready", self._ready_s or time.monotonic()
             self._changed.notify_all()
-        while self._serve_next():
-            pass
+        return True
 
-    def _warm_up(self) -> None:
-        """Load, and draw with everything that must be possible: first calls compile, allocate and fault pages in."""
-        from kimchi.generation.previews import TinyPreviewer
-
-        arms = self._source()
-        for arm in self._wanted:
-            arms.check(arm)
-            painter = arms.painter(arm)
-            painter.generate("warm-up", seed=0, steps=min(2, painter.steps))
-        if TRANSLATED in self._wanted:
-            arms.translated(["한국의 라면"])
-        painter = arms.kimchi
-        self._previewer = TinyPreviewer.load(self._preview_vae, painter.device) if self._preview_vae else painter.previewer
-        self._arms = arms
+    def _look_up(self) -> None:
+        """The worker is lost: whoever waits for work should know."""
+        with self._changed:
+            self._changed.notify_all()
 
     def _next(self) -> Ticket | None:
         """The next ticket, or None when there is nothing more to do."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._state not in ("starting", "ready"))
-            if not self._queue or self._state == "stopped":
+            self._changed.wait_for(lambda: self._queue or self._worker.lost or self._state not in ("starting", "ready"))
+            # While draining nobody is started again: what waits is told so by the worker that is lost.
+            if not self._queue or self._state == "stopped" or (self._worker.lost and self._state == "ready"):
                 return None
             ticket = self._queue.popleft()
             self._drawing, ticket.place = ticket, 0
@@ -348,10 +336,6 @@ class Engine:
             # The next visitor notices nothing; the log does.
             _LOG.exception("drawing failed")
             error = bug
-            import torch
-
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
         with self._changed:
             self._drawing = None
             if error is None:
@@ -360,30 +344,18 @@ class Engine:
         self._end(ticket, error)
 
     def _draw(self, ticket: Ticket, arm: str) -> Drawn:
-        assert self._arms is not None
         self._go_on(ticket)
-        request, painter = ticket.request, self._arms.painter(arm)
-        english = self._arms.translated(request.prompts) if arm == TRANSLATED else []
-        drawn = painter.generate(
-            english or list(request.prompts), batch=TOGETHER, on_step=lambda done, total, latents: self._step(ticket, arm, done, total, latents),
-            **_settings(request, ticket.seed),
-        )  # fmt: skip
-        if self._guard is not None and any(self._guard.check_images([one.image for one in drawn])):
-            raise BlockedError("What was drawn is not shown here. Try another prompt, or another seed.")
-        return Drawn(arm=arm, images=tuple(drawn), prompts_en=tuple(english))
+        drawn = self._worker.draw(arm, ticket.request, ticket.seed, lambda done, total, previews: self._step(ticket, previews))
+        if self._guard is not None and any(self._guard.check_images([one.image for one in drawn.images])):
+            raise BlockedError(NOT_SHOWN)
+        return drawn
 
-    def _step(self, ticket: Ticket, arm: str, done: int, total: int, clean_BCHW: "torch.Tensor") -> None:
+    def _step(self, ticket: Ticket, previews: Sequence[Preview]) -> None:
         """Between two steps: stop, tell those who have waited for too long, and show how it grows."""
         self._go_on(ticket)
         self._expire()
-        from kimchi.generation.previews import due
-
-        # Pictures are drawn a few at a time; each few has steps of its own.
-        steps = total // -(-len(ticket.request.prompts) // TOGETHER)
-        few, step = (done - 1) // steps, (done - 1) % steps + 1
-        if self._previewer is not None and due(step, steps, ticket.request.previews):
-            for i, latents_CHW in enumerate(clean_BCHW):
-                ticket.tell(Preview(arm=arm, index=few * TOGETHER + i, step=step, steps=steps, image=self._previewer.picture(latents_CHW)))
+        for preview in previews:
+            ticket.tell(preview)
 
     def _go_on(self, ticket: Ticket) -> None:
         if ticket.cancelled:
@@ -416,17 +388,6 @@ class Engine:
         name = "done" if error is None else next((name for of, name in kind.items() if isinstance(error, of)), "failed")
         with self._changed:
             self._count(**{name: 1})
-
-
-def _settings(request: Request, seed: int | None = None) -> Any:
-    """What `Kimchi.generate` takes."""
-    return {
-        "seed": request.seed if seed is None else seed,
-        "steps": request.steps,
-        "guidance": request.guidance,
-        "negative": request.negative,
-        "size_px": request.size_px,
-    }
 
 
 def _unwanted() -> CancelledError:

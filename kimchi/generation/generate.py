@@ -1,20 +1,20 @@
 """Prompt -> picture, for people: load a model once, then ask it for pictures."""
 
 import logging
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import torch
-from PIL import Image
 
 from kimchi import __version__
 from kimchi.errors import ModelError, RequestError
 from kimchi.generation import prompts, provenance
-from kimchi.generation.sampler import DDIM, LCM, MAX_SEED, MOST_STEPS, OnStep, decode, sample
+from kimchi.generation.provenance import GeneratedImage
+from kimchi.generation.sampler import OnStep, decode, sample
+from kimchi.generation.settings import DDIM, LCM, MOST_STEPS, Settings, check_whole, pick_seed
 from kimchi.models.precision import fast_in_bf16
 from kimchi.records import MadeBy
 
@@ -31,41 +31,6 @@ FEW_STEPS, FEW_GUIDANCE = 4, 1.0
 _PATTERNS = ("a bowl of soup on a wooden table", "a house under a blue sky")
 """Of many colours: what the previewer is fitted to."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeneratedImage:
-    """A picture and how it was made."""
-
-    image: Image.Image
-    """RGB, square."""
-    provenance: dict[str, Any]
-    """How it was made: the keys of provenance.KINDS."""
-
-    @property
-    def cut(self) -> str:
-        """The tail of the prompt beyond the encoder's limit, which was not drawn; empty when everything was heard."""
-        return self.provenance["cut"]
-
-    def save(self, path: str | Path) -> Path:
-        """Write the PNG and its sidecar JSON; the PNG's path comes back.
-
-        Raises:
-            OutputError: the place cannot be written, or the suffix is not .png.
-        """
-        return provenance.save(self.image, self.provenance, Path(path).expanduser())
-
-
-class Settings(TypedDict, total=False):
-    """What `Kimchi.generate` takes beside the prompt; described there."""
-
-    seed: int | None
-    steps: int | None
-    guidance: float | None
-    negative: str
-    size_px: int | None
-    batch: int
-    on_step: OnStep | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +161,7 @@ class Kimchi:
         """
         typed = _texts(prompt)
         settings = self._settings(steps, guidance, negative, size_px)
-        _within("batch", batch, 1, 1024)
+        check_whole("batch", batch, 1, 1024)
         first = pick_seed(seed, len(typed))
         drawn = [prompts.as_drawn(each) for each in typed]
         seeds = [first + i for i in range(len(typed))]
@@ -265,8 +230,8 @@ class Kimchi:
         self._same_weights(Path(path), record)
         settings = self._settings(record["steps"], record["guidance"], record["negative"], record["size_px"])
         batch, position = record["batch"], record["position"]
-        _within("batch", batch, 1, 1024)
-        _within("position", position, 0, batch - 1)
+        check_whole("batch", batch, 1, 1024)
+        check_whole("position", position, 0, batch - 1)
         # Its neighbours are copies of itself: they keep the shape of the computation, on which the last bits depend.
         latents_BCHW = self._latents([record["prompt"]] * batch, [pick_seed(record["seed"], 1)] * batch, settings, batch, on_step)
         (image,) = decode(self.model.vae, latents_BCHW[position : position + 1])
@@ -296,14 +261,14 @@ class Kimchi:
 
     def _settings(self, steps: int | None, guidance: float | None, negative: str, size_px: int | None) -> _Checked:
         number = self.steps if steps is None else steps
-        _within("steps", number, 1, min(MOST_STEPS[self.sampler], int(self.model.scheduler_config.get("num_train_timesteps", 1000))))
+        check_whole("steps", number, 1, min(MOST_STEPS[self.sampler], int(self.model.scheduler_config.get("num_train_timesteps", 1000))))
         chosen = self.guidance if guidance is None else guidance
         if isinstance(chosen, bool) or not isinstance(chosen, int | float) or not 0 <= chosen <= 30:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise RequestError(f"guidance {chosen!r}: must be a number from 0 to 30. Leave it out for {self.guidance:g}.")
         if not isinstance(negative, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise RequestError(f"negative {negative!r}: must be text. Leave it out for none.")
         side = self.model.size_px if size_px is None else size_px
-        _within("size_px", side, 64, 2048)
+        check_whole("size_px", side, 64, 2048)
         if side % self._factor():
             near = round(side / self._factor()) * self._factor()
             raise RequestError(
@@ -386,21 +351,3 @@ def _precision(name: str, device: str, miniature: bool) -> str:
     if name not in PRECISIONS:
         raise RequestError(f"precision {name!r}: must be one of auto, {', '.join(PRECISIONS)}. Use one of these.")
     return name
-
-
-def pick_seed(seed: int | None, count: int) -> int:
-    """The first of `count` seeds in a row: the one asked for, or one drawn by lot.
-
-    Raises:
-        RequestError: out of range, the last of them included.
-    """
-    last = MAX_SEED - max(count - 1, 0)
-    if seed is None:
-        return secrets.randbelow(last + 1)
-    _within("seed", seed, 0, last)
-    return seed
-
-
-def _within(name: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise RequestError(f"{name} {value!r}: must be a whole number from {low} to {high}. Change it, or leave it out.")

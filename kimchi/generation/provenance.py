@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,29 @@ _XMP = (
     'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"><Iptc4xmpExt:DigitalSourceType>'
     f'{SOURCE_TYPE}</Iptc4xmpExt:DigitalSourceType></rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedImage:
+    """A picture and how it was made."""
+
+    image: Image.Image
+    """RGB, square."""
+    provenance: dict[str, Any]
+    """How it was made: the keys of KINDS."""
+
+    @property
+    def cut(self) -> str:
+        """The tail of the prompt beyond the encoder's limit, which was not drawn; empty when everything was heard."""
+        return self.provenance["cut"]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the PNG and its sidecar JSON; the PNG's path comes back.
+
+        Raises:
+            OutputError: the place cannot be written, or the suffix is not .png.
+        """
+        return save(self.image, self.provenance, Path(path).expanduser())
 
 
 def png_bytes(image: Image.Image, provenance: dict[str, Any]) -> bytes:

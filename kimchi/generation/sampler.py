@@ -12,15 +12,11 @@ import torch
 from PIL import Image
 
 from kimchi.errors import ModelError
+from kimchi.generation.settings import DDIM, LCM, MOST_STEPS
 
 OnStep = Callable[[int, int, torch.Tensor], None]
 """Called after every step with steps done, steps in all (every chunk counted), and the chunk's latents_BCHW as the network now guesses them clean;
 raising from it stops the drawing."""
-DDIM, LCM = "DDIM", "LCM"
-MOST_STEPS = {DDIM: 1000, LCM: 50}
-"""LCM-LoRAs are distilled on a schedule of fifty steps, of which the sampler takes some."""
-MAX_SEED = 2**32 - 1
-"""PyTorch's CPU generator reads the lower 32 bits of a seed: 7 and 7 + 2**32 would draw the same picture under two names."""
 
 
 def sample(

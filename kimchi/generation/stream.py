@@ -12,7 +12,7 @@ from kimchi.generation.previews import Previewer, TinyPreviewer, due
 from kimchi.generation.tickets import Preview
 
 if TYPE_CHECKING:
-    from kimchi.generation.generate import GeneratedImage
+    from kimchi.generation.provenance import GeneratedImage
     from kimchi.generation.sampler import OnStep
 
 

@@ -16,7 +16,7 @@ from kimchi.errors import LateError
 from kimchi.generation.arms import KIMCHI
 
 if TYPE_CHECKING:
-    from kimchi.generation.generate import GeneratedImage
+    from kimchi.generation.provenance import GeneratedImage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,8 @@ from kimchi.models.lanes import Lanes, shared
 from .suite import ARMS, ENGLISH, GENERAL
 
 if TYPE_CHECKING:
-    from kimchi.generation.generate import GeneratedImage, Kimchi
+    from kimchi.generation.generate import Kimchi
+    from kimchi.generation.provenance import GeneratedImage
 
 FIRST_SEED = 8_500_000
 """Seed of the first picture; each further one takes the next."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from kimchi.generation.prompts import LONGEST_CHARACTERS
-from kimchi.generation.sampler import MAX_SEED
+from kimchi.generation.settings import MAX_SEED
 
 SIZE = r"^(auto|[1-9][0-9]{1,3}x[1-9][0-9]{1,3})$"
 Arm = Literal["kimchi", "base", "translated"]

@@ -4,7 +4,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from kimchi.generation.engine import BASE, KIMCHI, Request
-from kimchi.generation.sampler import MAX_SEED
+from kimchi.generation.settings import MAX_SEED
 
 from .asked import Asked, CompareRequest, GenerationRequest
 from .refusals import Refusal

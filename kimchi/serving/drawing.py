@@ -15,7 +15,7 @@ from starlette.requests import Request as HttpRequest
 from kimchi.errors import KimchiError
 from kimchi.generation import provenance
 from kimchi.generation.engine import Drawn, Preview, Ticket
-from kimchi.generation.generate import GeneratedImage
+from kimchi.generation.provenance import GeneratedImage
 
 from .answers import ComparedPicture, CompareResponse, ImagesResponse, Made, Picture
 from .door import Gone

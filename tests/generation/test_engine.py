@@ -15,6 +15,7 @@ from kimchi.errors import BlockedError, BusyError, CancelledError, ClosedError, 
 from kimchi.generation.arms import Arms
 from kimchi.generation.engine import BASE, KIMCHI, TRANSLATED, Drawn, Engine, Preview, Request, Waiting
 from kimchi.generation.generate import Kimchi
+from kimchi.generation.worker import LocalWorker
 from kimchi.models.load import Model
 
 QUICK = Request(prompts=("라면",), steps=2, seed=7)
@@ -25,8 +26,8 @@ LONG = Request(prompts=("라면",), steps=1000, seed=7)
 def make(tiny: Model) -> Generator[Callable[..., Engine]]:
     made: list[Engine] = []
 
-    def engine(source: Callable[[], Arms] = lambda: Arms(Kimchi(tiny, "cpu", lambda _: None)), **settings: Any) -> Engine:
-        made.append(Engine(source, **settings))
+    def engine(source: Callable[[], Arms] = lambda: Arms(Kimchi(tiny, "cpu", lambda _: None)), arms: tuple[str, ...] = (KIMCHI,), **settings: Any) -> Engine:
+        made.append(Engine(LocalWorker(source, arms=arms), **settings))
         made[-1].start()
         return made[-1]
 
@@ -61,7 +62,7 @@ def test_many_prompts_are_drawn_a_few_at_a_time_and_keep_their_order(engine: Eng
 def test_without_a_seed_all_arms_share_one(make: Callable[..., Engine], tiny: Model) -> None:
     engine = make(lambda: Arms(Kimchi(tiny, "cpu", lambda _: None), base="tiny"))
     engine.wait_ready(60)
-    engine._arms._base = Kimchi(tiny, "cpu", lambda _: None)  # type: ignore[union-attr]
+    engine._worker.arms._base = Kimchi(tiny, "cpu", lambda _: None)  # type: ignore[attr-defined]
     found = engine.submit(replace(QUICK, seed=None, arms=(BASE, KIMCHI))).result(60)
     assert found[BASE][0].provenance["seed"] == found[KIMCHI][0].provenance["seed"]
 
@@ -205,7 +206,7 @@ def test_a_bug_in_one_picture_leaves_the_next_alone(engine: Engine, monkeypatch:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(engine._arms.kimchi, "generate", broken)  # type: ignore[union-attr]
+        patched.setattr(engine._worker.arms.kimchi, "generate", broken)  # type: ignore[attr-defined]
         with pytest.raises(ZeroDivisionError):
             engine.submit(QUICK).result(60)
     assert engine.submit(QUICK).result(60) and engine.stats().failed == 1 and "drawing failed" in caplog.text

@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from kimchi.errors import ModelError, RequestError
 from kimchi.generation.generate import Kimchi
 from kimchi.generation.previews import Previewer, TinyPreviewer, due
-from kimchi.generation.sampler import LCM, initial_noise, noise_sources, sample
+from kimchi.generation.sampler import initial_noise, noise_sources, sample
+from kimchi.generation.settings import LCM
 from kimchi.models import few_step
 from kimchi.models.load import Model
 

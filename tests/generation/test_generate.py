@@ -14,7 +14,7 @@ from PIL import Image
 from kimchi.errors import DataError, ModelError, OutputError, PromptError, RequestError
 from kimchi.generation import provenance
 from kimchi.generation.generate import GeneratedImage, Kimchi
-from kimchi.generation.sampler import MAX_SEED
+from kimchi.generation.settings import MAX_SEED
 
 QUICK: dict[str, Any] = {"steps": 2, "seed": 7}
 

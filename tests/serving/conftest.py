@@ -20,6 +20,7 @@ import pytest
 from kimchi.generation.arms import Arms
 from kimchi.generation.engine import Engine
 from kimchi.generation.generate import Kimchi
+from kimchi.generation.worker import LocalWorker
 from kimchi.serving.app import create_app
 from kimchi.serving.server import Server, listen
 from kimchi.serving.settings import Settings
@@ -60,7 +61,7 @@ def _painter(few_step: bool) -> Kimchi:
 
 def tiny_engine(*, few_step: bool = False, **more: Any) -> Engine:
     """An engine that has its model in hand; nothing to compare with."""
-    return Engine(lambda: Arms(_painter(few_step)), **more)
+    return Engine(LocalWorker(lambda: Arms(_painter(few_step))), **more)
 
 
 @dataclass

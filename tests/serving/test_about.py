@@ -12,6 +12,7 @@ from kimchi.errors import ModelError, ServeError
 from kimchi.generation.arms import Arms
 from kimchi.generation.engine import Engine
 from kimchi.generation.generate import Kimchi
+from kimchi.generation.worker import LocalWorker
 from kimchi.serving.pictures import Pictures
 from kimchi.serving.settings import Settings, make_settings, public_name
 
@@ -29,7 +30,7 @@ class TestHealth:
             go.wait(30)
             return Arms(Kimchi(tiny_model(), "cpu"))
 
-        server = run_server(Engine(slow), wait=False)
+        server = run_server(Engine(LocalWorker(slow)), wait=False)
         try:
             answers = [server.get(path) for path in PROBES]
             assert [one.status_code for one in answers] == [503, 503, 200]
@@ -51,7 +52,7 @@ class TestHealth:
         def broken() -> Arms:
             raise ModelError("/secret: no such model")
 
-        server = run_server(Engine(broken), wait=False)
+        server = run_server(Engine(LocalWorker(broken)), wait=False)
         assert server.thread is not None
         server.thread.join(20)
         assert not server.thread.is_alive()

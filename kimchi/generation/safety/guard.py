@@ -61,8 +61,9 @@ class Guard:
 
     @classmethod
     def load(
-        cls, *, model: str = "", lists: str | Path | None = None, own: str | Path | None = None, checker: str | Path | None = None, device: str = "cpu"
-    ) -> "Guard":
+        cls, *, model: str = "", lists: str | Path | None = None, own: str | Path | None = None, checker: str | Path | None = None, device: str = "cpu",
+        looks: bool = True,
+    ) -> "Guard":  # fmt: skip
         """Read everything a guard needs.
 
         Args:
@@ -71,13 +72,14 @@ class Guard:
             own: a folder for the operator's own words; None keeps them in memory.
             checker: the folder of a safety checker, where the model has none.
             device: where the checker runs.
+            looks: False where pictures are looked at by somebody else, with the checker of `checker_folder`: it is found here, and not loaded.
 
         Raises:
             DataError: a damaged list.
             ModelError: damaged weights, or `checker` holds none.
         """
         folder = Path(lists).expanduser() if lists else SHIPPED
-        looked, missing = _checker(model, checker, device)
+        looked, missing = _checker(model, checker, device, looks)
         return cls(read_lists(folder), read_categories(folder), OwnList(Path(own).expanduser() if own else None), looked, missing)
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
@@ -130,10 +132,26 @@ def _script(word: Word) -> str:
     return next((script_of(sign) for sign in fold(word.text) if sign.isalpha()), "")
 
 
-def _checker(model: str, given: str | Path | None, device: str) -> "tuple[Checker | None, tuple[str, ...]]":
+def checker_folder(model: str, given: str | Path | None = None) -> Path | None:
+    """Where the safety checker of a model is: the folder given, its own, or its base's; None where there is none.
+
+    Raises:
+        ModelError: none in the folder given.
+    """
     folder = Path(given).expanduser() if given else _folder_of(model)
     if folder is None:
+        return None
+    from .pictures import own_folder
+
+    return own_folder(folder)
+
+
+def _checker(model: str, given: str | Path | None, device: str, looks: bool) -> "tuple[Checker | None, tuple[str, ...]]":
+    folder = checker_folder(model, given)
+    if folder is None:
         return None, (_NO_CHECKER.format(model=model or "this model"),)
+    if not looks:
+        return None, ()
     from .pictures import Checker
 
     return Checker.load(folder, device), ()

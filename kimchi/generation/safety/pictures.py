@@ -1,6 +1,7 @@
 """Finished pictures, looked at by Stable Diffusion's own safety checker: CLIP ViT-L/14 and 17 + 3 concepts with a threshold each.
 
 Its weights belong to whoever made the base and are not shipped here. It is known to err on both sides: see eval/booth_safety.md.
+Imported without torch: where there is a checker is asked by a process that does not draw.
 """
 
 from collections.abc import Sequence
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from kimchi.errors import ModelError
@@ -31,11 +31,12 @@ class Checker:
         Raises:
             ModelError: no weights in safetensors there, or damaged ones.
         """
+        import torch
         from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
         from safetensors import SafetensorError
         from transformers import CLIPImageProcessor
 
-        own = _own_folder(folder)
+        own = own_folder(folder)
         try:
             network = StableDiffusionSafetyChecker.from_pretrained(str(own), use_safetensors=True, local_files_only=True, dtype=torch.float32)
             processor = CLIPImageProcessor.from_pretrained(str(_processor_folder(own)), local_files_only=True)
@@ -60,7 +61,12 @@ def find_checker(folder: Path) -> Path | None:
     return next((place for place in (folder / CHECKER, folder) if _holds_weights(place) and (place.name == CHECKER or _is_checker(place))), None)
 
 
-def _own_folder(folder: Path) -> Path:
+def own_folder(folder: Path) -> Path:
+    """The folder of a checker in or at a folder.
+
+    Raises:
+        ModelError: there is none.
+    """
     found = find_checker(folder)
     if found is None:
         raise ModelError(f"{folder}: holds no safety checker in safetensors. Give a diffusers folder with {CHECKER}/model.safetensors, or that folder itself.")
