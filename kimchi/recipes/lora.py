@@ -161,7 +161,7 @@ class Machine(Strict):
 class LoraRecipe(Strict):
     """A LoRA on the UNet of a base model that hears a Korean text encoder."""
 
-    added = frozenset({"romanised_share", "text_lora", "text_rate", "optimiser", "loss", "aspect", "held_out"})
+    added = frozenset({"romanised_share", "share_batches", "text_lora", "text_rate", "optimiser", "loss", "aspect", "held_out"})
     unhashed = frozenset({"name", "out", "machine", "samples"})
 
     kind: Literal["lora"]
@@ -173,6 +173,9 @@ class LoraRecipe(Strict):
     """mini-korean-clip, mini-aligned-clip, a transformers folder, or a hub id; its width must be the base's text width."""
     sources: tuple[Source, ...] = Field(min_length=1)
     """What is learned, and what is kept."""
+    share_batches: int = Field(default=1, ge=1)
+    """Batches over which the shares of the sources hold. With 1 every batch holds every source; with 4 a source of an eighth fills half of every fourth:
+    a CPU does four samples of a kind in little more time than one."""
     noun_share: float = Field(default=0.3, ge=0, le=1)
     """Share of samples that see the noun alone: models fail on the noun alone when they never saw it."""
     english_share: float = Field(default=0.0, ge=0, le=1)

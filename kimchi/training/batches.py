@@ -40,18 +40,19 @@ class Sample:
 
 
 def batch_sizes(recipe: LoraRecipe) -> list[int]:
-    """How many samples of a batch each source fills: by its share, at least one, the whole batch in all.
+    """How many samples of `share_batches` batches each source fills: by its share, at least one, the whole of them in all.
 
     Raises:
-        RecipeError: more sources than samples in a batch.
+        RecipeError: more sources than samples.
     """
-    if recipe.batch < len(recipe.sources):
+    whole = recipe.batch * recipe.share_batches
+    if whole < len(recipe.sources):
         raise RecipeError(f"{recipe.name}: batch {recipe.batch} is smaller than the number of sources, {len(recipe.sources)}. Use a larger batch.")
-    sizes = [max(1, int(s.share * recipe.batch)) for s in recipe.sources]
-    while sum(sizes) != recipe.batch:
-        step = 1 if sum(sizes) < recipe.batch else -1
+    sizes = [max(1, int(s.share * whole)) for s in recipe.sources]
+    while sum(sizes) != whole:
+        step = 1 if sum(sizes) < whole else -1
         # What is left over goes where the share is missed most; what is too much comes from the largest.
-        missed = [step * (s.share * recipe.batch - n) if step > 0 or n > 1 else -float("inf") for s, n in zip(recipe.sources, sizes, strict=True)]
+        missed = [step * (s.share * whole - n) if step > 0 or n > 1 else -float("inf") for s, n in zip(recipe.sources, sizes, strict=True)]
         sizes[missed.index(max(missed))] += step
     return sizes
 
@@ -66,14 +67,16 @@ class Batches:
 
     def __init__(self, recipe: LoraRecipe, tables: Sequence[Table], shapes: Sequence[Sequence[Shape]], timesteps: int) -> None:
         self.recipe, self.tables, self.timesteps = recipe, tables, timesteps
-        self.sizes = batch_sizes(recipe)
-        self._streams = [_Streams(own, recipe.steps, size, f"{recipe.seed}/{k}") for k, (own, size) in enumerate(zip(shapes, self.sizes, strict=True))]
+        self.sizes, rounds = batch_sizes(recipe), -(-recipe.steps // recipe.share_batches)
+        self._streams = [_Streams(own, rounds, size, f"{recipe.seed}/{k}") for k, (own, size) in enumerate(zip(shapes, self.sizes, strict=True))]
 
     def at(self, step: int) -> list[Sample]:
-        """The samples of a step, source by source."""
-        t = timesteps(self.recipe.seed, step, self.recipe.batch, self.timesteps)
-        rows = [(table, row) for table, streams in enumerate(self._streams) for row in streams.at(step)]
-        return [self._sample(step, position, table, row, t[position]) for position, (table, row) in enumerate(rows)]
+        """The samples of a step, source by source: its part of what `share_batches` steps show together."""
+        count = self.recipe.batch
+        turn, part = divmod(step, self.recipe.share_batches)
+        t = timesteps(self.recipe.seed, step, count, self.timesteps)
+        rows = [(table, row) for table, streams in enumerate(self._streams) for row in streams.at(turn)]
+        return [self._sample(step, position, table, row, t[position]) for position, (table, row) in enumerate(rows[part * count : (part + 1) * count])]
 
     def _sample(self, step: int, position: int, table: int, row: int, t: int) -> Sample:
         rng = random.Random(f"{self.recipe.seed}/{step}/{position}")

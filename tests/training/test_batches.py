@@ -56,6 +56,21 @@ def test_a_step_is_the_same_whenever_and_wherever_it_is_asked_for() -> None:
     assert _batches(_recipe(shares=[0.75, 0.25], seed=4), shapes).at(0) != forwards[0]
 
 
+@pytest.mark.parametrize("steps", [60, 57])
+def test_shares_may_hold_over_several_batches(steps: int) -> None:
+    shapes = [[(4, 8, 8)] * 12, [(4, 8, 8)] * 3]
+    batches = _batches(_recipe(shares=[0.875, 0.125], share_batches=4, steps=steps), shapes)
+    shown = [batches.at(step) for step in range(steps)]
+    # Half of every fourth batch, and every row as often as the others.
+    assert [Counter(s.table for s in samples)[1] for samples in shown] == [0, 0, 0, 4] * (steps // 4) + [0] * (steps % 4)
+    assert all([s.position for s in samples] == list(range(8)) for samples in shown)
+    for table, rows in enumerate(shapes):
+        counts = Counter(s.row for samples in shown for s in samples if s.table == table)
+        assert len(counts) == len(rows) and max(counts.values()) - min(counts.values()) <= 1
+    # One sample in sixteen: a share that a single batch of eight could not hold.
+    assert batch_sizes(_recipe(shares=[15 / 16, 1 / 16], share_batches=2)) == [15, 1]
+
+
 def test_timesteps_cover_the_schedule_evenly_and_no_position_keeps_its_part() -> None:
     drawn = [timesteps(7, step, 10, 1000) for step in range(300)]
     assert all(sorted(t // 100 for t in ts) == list(range(10)) for ts in drawn)

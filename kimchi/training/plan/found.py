@@ -43,8 +43,8 @@ class SourcePlan:
 
     captions: str
     learn: str
-    a_batch: int
-    """Samples of each batch."""
+    a_batch: float
+    """Samples of each batch, on average."""
     pictures: int | None
     """None where the source is not on this machine."""
     held_out: int | None

@@ -38,7 +38,8 @@ def plan_lora(recipe: LoraRecipe, *, measure: bool = False, report: Report | Non
     notes = _notes(recipe, parts)
     gib, here, used = _chosen(recipe, parts, notes)
     choice = Choice(micro_batch=used.micro_batch, checkpointing=used.checkpointing)
-    sources = tuple(_source(recipe, source, count, parts, notes, report) for source, count in zip(recipe.sources, batch_sizes(recipe), strict=True))
+    sizes = [count / recipe.share_batches for count in batch_sizes(recipe)]
+    sources = tuple(_source(recipe, source, count, parts, notes, report) for source, count in zip(recipe.sources, sizes, strict=True))
     prior = sum(own.pictures or 0 for own in sources if own.learn == "prior")
     work = speed.work_of(recipe, parts, choice, prior)
     paces = speed.paces(recipe, work)
@@ -101,7 +102,7 @@ def _card(recipe: LoraRecipe, parts: Parts, gib: float) -> Card:
     return Card(memory_gib=gib, micro_batch=choice.micro_batch, checkpointing=choice.checkpointing, peak_gib=peak / memory.GIB)
 
 
-def _source(recipe: LoraRecipe, source: Source, count: int, parts: Parts, notes: list[str], report: Report | None) -> SourcePlan:
+def _source(recipe: LoraRecipe, source: Source, count: float, parts: Parts, notes: list[str], report: Report | None) -> SourcePlan:
     words = read_words(source, recipe.held_out.split)
     empty = SourcePlan(
         captions=source.captions, learn=source.learn, a_batch=count, pictures=None, held_out=None, epochs=None, fitted=None, cut=(),

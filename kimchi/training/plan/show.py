@@ -22,11 +22,11 @@ def describe(found: LoraPlan | TrainingPlan) -> list[str]:
 
 def _source(of: SourcePlan) -> Iterator[str]:
     if of.pictures is None:
-        yield f"source {of.captions} ({of.learn}, {of.a_batch} of each batch): not on this machine"
+        yield f"source {of.captions} ({of.learn}, {of.a_batch:g} of each batch): not on this machine"
         return
     times = "" if of.epochs is None else f", each seen {of.epochs:,.1f} times"
     held_out = "" if of.held_out is None else f"; {of.held_out:,} held out"
-    yield f"source {of.captions} ({of.learn}, {of.a_batch} of each batch): {of.pictures:,} pictures{times}{held_out}"
+    yield f"source {of.captions} ({of.learn}, {of.a_batch:g} of each batch): {of.pictures:,} pictures{times}{held_out}"
     if of.fitted:
         yield from _fitted(of.fitted)
     for cut in of.cut:
