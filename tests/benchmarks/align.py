@@ -37,6 +37,7 @@ from kimchi.eval.intervals import Difference, Share, paired_difference, wilson
 from kimchi.generation.generate import STEPS
 from kimchi.models.load import load_base, with_encoder
 from kimchi.models.places import weights_folder
+from kimchi.models.precision import computes_bf16
 from kimchi.models.recogniser import Recogniser
 from kimchi.models.translator import Translator
 from kimchi.recipes import load_recipe
@@ -259,7 +260,7 @@ def cost(bench: Bench) -> list[Row]:
     ids, took = torch.randint(49000, (batch, 77), device=device), list[float]()
     for _ in range(steps + 1):
         began = time.perf_counter()
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=computes_bf16("bf16", device)):
             with torch.no_grad():
                 wanted = teacher(input_ids=ids).last_hidden_state
             noisy, t = torch.randn(batch, 4, side, side, device=device), torch.randint(1000, (batch,), device=device)

@@ -99,6 +99,7 @@ def test_killed_while_nothing_is_drawn(engine: Engine) -> None:
     _until(lambda: not _alive(pid) and not _alive(engine._worker.pid))  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow  # the far end imports torch before it looks
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     broken = Engine.load(str(tmp_path / "nothing"), device="cpu", apart=True)
     broken.start()

@@ -143,6 +143,7 @@ class TestCluster:
         outcome = prepare(job)
         assert (outcome.kept, outcome.asked) == (12, 12), "the drafts that were there are not asked for again"
 
+    @pytest.mark.slow  # half a minute of starting workers; the local engine's twin of it is quick
     def test_what_was_answered_before_an_error_is_kept(self, delivery: Path, tmp_path: Path, parts: Path) -> None:
         job = recipe(delivery, tmp_path / "run", engine="ray", refiner="ray_test_parts:Stops")
         with pytest.raises(ModelError, match="the weights are gone"):
@@ -151,6 +152,7 @@ class TestCluster:
         outcome = prepare(job)
         assert (outcome.kept, outcome.asked) == (12, 9)
 
+    @pytest.mark.slow  # half a minute of starting workers; that a worker's death loses nothing is tested above
     def test_interrupted_the_same_call_goes_on(self, delivery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         keep = Answers.put
 

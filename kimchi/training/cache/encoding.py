@@ -22,6 +22,8 @@ from .work import Made, through
 
 BATCH_PIXELS = 2**20
 """Of one batch through the VAE: 64 pictures of 128 px, 4 of 512 px, about 2 GiB of activations at SD 1.5's width."""
+CPU_PIXELS = 2**17
+"""The same on a CPU, 8 pictures of 128 px: what larger batches leave behind no longer fits its caches, and a picture took nearly twice as long."""
 BAD = 10
 """Pictures that encode to NaN after which the rest is not tried: then it is the VAE."""
 Keep = Callable[[bytes, Entry], None]
@@ -79,11 +81,11 @@ def encode(
     Raises:
         DataError: a picture that cannot be decoded. TrainingError: some that encode to NaN or infinity. All by name.
     """
-    count = threads or workers()
+    count, pixels = threads or workers(), CPU_PIXELS if vae.device.type == "cpu" else BATCH_PIXELS
     told = _Progress(report, sum(len(task.crops) for task in tasks))
     # Shape by shape, so that only the last batch of each is not full.
     ordered = sorted(tasks, key=Task.sides)
-    ahead = 2 * count + 2 * max((_size(batch, task.sides()) for task in tasks), default=0)
+    ahead = 2 * count + 2 * max((_size(batch, pixels, task.sides()) for task in tasks), default=0)
     decoded = (crop for crops in in_order(Task.decode, ordered, count, ahead) for crop in crops)
 
     def network(crops: list[Decoded]) -> Made:
@@ -102,7 +104,7 @@ def encode(
         if len(bad) >= BAD:
             _refuse(bad)
 
-    through(_batches(decoded, batch), network, check)
+    through(_batches(decoded, batch, pixels), network, check)
     _refuse(bad)
 
 
@@ -112,11 +114,11 @@ def _refuse(bad: Sequence[str]) -> None:
         raise TrainingError(f"{names}: the VAE encodes {'these pictures' if len(bad) > 1 else 'this picture'} to NaN or infinity. Remove them, or use fp32.")
 
 
-def _size(batch: int, sides: Sides) -> int:
-    return batch or max(1, BATCH_PIXELS // (sides[0] * sides[1]))
+def _size(batch: int, pixels: int, sides: Sides) -> int:
+    return batch or max(1, pixels // (sides[0] * sides[1]))
 
 
-def _batches(decoded: Iterable[Decoded], batch: int) -> Iterator[list[Decoded]]:
+def _batches(decoded: Iterable[Decoded], batch: int, pixels: int) -> Iterator[list[Decoded]]:
     gathered: list[Decoded] = []
     for crop in decoded:
         if gathered and gathered[0].rgb_HW3.shape != crop.rgb_HW3.shape:
@@ -124,7 +126,7 @@ def _batches(decoded: Iterable[Decoded], batch: int) -> Iterator[list[Decoded]]:
             gathered = []
         gathered.append(crop)
         height, width = crop.rgb_HW3.shape[:2]
-        if len(gathered) == _size(batch, (width, height)):
+        if len(gathered) == _size(batch, pixels, (width, height)):
             yield gathered
             gathered = []
     if gathered:
