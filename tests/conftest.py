@@ -36,10 +36,12 @@ def root() -> Path:
     return ROOT
 
 
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test neither reads nor fills the user's caches."""
-    monkeypatch.setenv("KIMCHI_HOME", str(tmp_path_factory.getbasetemp() / "kimchi-home"))
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """A test neither reads nor fills the user's caches; nor does what a whole module shares."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KIMCHI_HOME", str(tmp_path_factory.getbasetemp() / "kimchi-home"))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ def test_the_adapter_knows_korean_nouns_that_the_plain_swap_does_not(kimchi: Kim
     concepts = worlds("korean")
 
     def right(painter: Kimchi) -> int:
-        drawn = painter.generate([c.ko for c in concepts], seed=5, steps=15)
+        drawn = painter.generate([c.ko for c in concepts], seed=5, steps=8)
         return sum(s.concept == c.slug for s, c in zip(recogniser.see([d.image for d in drawn]), concepts, strict=True))
 
     # The measured shares are in the README; this only notices that something broke.

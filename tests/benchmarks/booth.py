@@ -148,13 +148,15 @@ def preview(folder: Path, more: list[str]) -> None:
 def soak(folder: Path, more: list[str], requests: int) -> None:
     """Memory and files over many pictures through one page."""
     with served(folder, more) as (server, page):
-        process, memory, files = server.python(), list[float](), list[int]()
+        memory, files = list[float](), list[int]()
+        processes = [server.python(), *server.python().children(recursive=True)]
         for number in range(requests):
             page.locator("#prompt").fill(PROMPTS[number % len(PROMPTS)])
             page.locator("#draw").click()
             page.locator("#after:not([hidden])").wait_for(timeout=600_000)
             page.locator("#new").click()
-            memory.append(process.memory_info().rss / 1e6)
+            # The page's process, and the one that draws.
+            memory.append(sum(process.memory_info().rss for process in processes) / 1e6)
             files.append(sum(1 for _ in folder.rglob("*")))
             if number % 50 == 49:
                 print(f"  {number + 1}: {memory[-1]:.0f} MB, {files[-1]} files", flush=True)

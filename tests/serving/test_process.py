@@ -154,6 +154,7 @@ def test_a_port_that_is_taken(base_folder: Path, tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "kimchi", "serve", "--model", "nowhere", "--port", "0", "--no-demo"], cwd=tmp_path, capture_output=True, text=True

@@ -120,6 +120,19 @@ def test_a_second_run_computes_nothing(vae: AutoencoderKL, encoder: TextEncoder,
     assert torch.equal(open_latents(vae, photos[::-1], None, folder).posterior([4, 3])[0], first)
 
 
+def test_what_was_there_before_changes_no_bit(vae: AutoencoderKL, encoder: TextEncoder, tmp_path: Path) -> None:
+    photos, one, two = _files(tmp_path), tmp_path / "one", tmp_path / "two"
+    build_latents(vae, photos[1:3], None, two)
+    build_states(encoder, CAPTIONS[1:3], two)
+    for folder in (one, two):
+        build_latents(vae, photos, None, folder)
+        build_states(encoder, CAPTIONS, folder)
+    for i in range(len(photos)):
+        first, second = (open_latents(vae, photos, None, folder).posterior([i], [0]) for folder in (one, two))
+        assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert torch.equal(open_states(encoder, CAPTIONS, one).of(CAPTIONS), open_states(encoder, CAPTIONS, two).of(CAPTIONS))
+
+
 def test_a_picture_that_stands_twice_is_encoded_once(vae: AutoencoderKL, tmp_path: Path) -> None:
     photos = _files(tmp_path, 1)
     shutil.copy(tmp_path / "0.png", tmp_path / "again.png")
@@ -351,9 +364,9 @@ def test_live_states_remember_so_many_and_no_more(encoder: TextEncoder) -> None:
     live, asked = LiveStates(encoder, remember=2), []
     encoder.model.register_forward_pre_hook(lambda _, given, named: asked.append(len(named["input_ids"])), with_kwargs=True)
     first = live.of(["라면", "김치", "떡", "라면"])
-    assert asked == [3] and torch.equal(first[0], first[3])
-    assert torch.equal(live.of(["라면"])[0], first[0]) and asked == [3]
-    assert torch.allclose(live.of(["김치"])[0], first[1], atol=5e-3) and asked == [3, 1]
+    assert asked == [1, 1, 1] and torch.equal(first[0], first[3])
+    assert torch.equal(live.of(["라면"])[0], first[0]) and asked == [1, 1, 1]
+    assert torch.equal(live.of(["김치"])[0], first[1]) and asked == [1, 1, 1, 1]
 
 
 def test_the_cache_lies_where_kimchi_home_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

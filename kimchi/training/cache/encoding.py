@@ -22,8 +22,6 @@ from .work import Made, through
 
 BATCH_PIXELS = 2**20
 """Of one batch through the VAE: 64 pictures of 128 px, 4 of 512 px, about 2 GiB of activations at SD 1.5's width."""
-CPU_PIXELS = 2**17
-"""The same on a CPU, 8 pictures of 128 px: what larger batches leave behind no longer fits its caches, and a picture took nearly twice as long."""
 BAD = 10
 """Pictures that encode to NaN after which the rest is not tried: then it is the VAE."""
 Keep = Callable[[bytes, Entry], None]
@@ -81,11 +79,11 @@ def encode(
     Raises:
         DataError: a picture that cannot be decoded. TrainingError: some that encode to NaN or infinity. All by name.
     """
-    count, pixels = threads or workers(), CPU_PIXELS if vae.device.type == "cpu" else BATCH_PIXELS
+    count = threads or workers()
     told = _Progress(report, sum(len(task.crops) for task in tasks))
     # Shape by shape, so that only the last batch of each is not full.
     ordered = sorted(tasks, key=Task.sides)
-    ahead = 2 * count + 2 * max((_size(batch, pixels, task.sides()) for task in tasks), default=0)
+    ahead = 2 * count + 2 * max((_size(batch, task.sides()) for task in tasks), default=0)
     decoded = (crop for crops in in_order(Task.decode, ordered, count, ahead) for crop in crops)
 
     def network(crops: list[Decoded]) -> Made:
@@ -104,7 +102,7 @@ def encode(
         if len(bad) >= BAD:
             _refuse(bad)
 
-    through(_batches(decoded, batch, pixels), network, check)
+    through(_batches(decoded, batch), network, check)
     _refuse(bad)
 
 
@@ -114,11 +112,11 @@ def _refuse(bad: Sequence[str]) -> None:
         raise TrainingError(f"{names}: the VAE encodes {'these pictures' if len(bad) > 1 else 'this picture'} to NaN or infinity. Remove them, or use fp32.")
 
 
-def _size(batch: int, pixels: int, sides: Sides) -> int:
-    return batch or max(1, pixels // (sides[0] * sides[1]))
+def _size(batch: int, sides: Sides) -> int:
+    return batch or max(1, BATCH_PIXELS // (sides[0] * sides[1]))
 
 
-def _batches(decoded: Iterable[Decoded], batch: int, pixels: int) -> Iterator[list[Decoded]]:
+def _batches(decoded: Iterable[Decoded], batch: int) -> Iterator[list[Decoded]]:
     gathered: list[Decoded] = []
     for crop in decoded:
         if gathered and gathered[0].rgb_HW3.shape != crop.rgb_HW3.shape:
@@ -126,7 +124,7 @@ def _batches(decoded: Iterable[Decoded], batch: int, pixels: int) -> Iterator[li
             gathered = []
         gathered.append(crop)
         height, width = crop.rgb_HW3.shape[:2]
-        if len(gathered) == _size(batch, pixels, (width, height)):
+        if len(gathered) == _size(batch, (width, height)):
             yield gathered
             gathered = []
     if gathered:
@@ -143,11 +141,14 @@ def posterior(vae: AutoencoderKL, rgb_BHW3: np.ndarray, dtype: torch.dtype) -> M
     rgb_BHW3_on = _moved(torch.from_numpy(rgb_BHW3), weight.device)
     # Channels lie last in pictures already; nothing is copied.
     pixels_B3HW = rgb_BHW3_on.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
+    # On a CPU each alone: 64 of 128 px no longer fit its caches and take nearly twice as long, and the last bits of each would depend on its neighbours,
+    # and so on what an earlier run left in the cache.
+    parts = pixels_B3HW.split(1 if weight.device.type == "cpu" else len(pixels_B3HW))
     with torch.autocast(weight.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-        made = encoded(vae, pixels_B3HW)
-    mean_BChw, logvar_BChw = made.mean.to(torch.float16), made.logvar.to(torch.float16)
+        made = [encoded(vae, part) for part in parts]
+    mean_BChw, logvar_BChw = (torch.cat([getattr(one, name) for one in made]).to(torch.float16) for name in ("mean", "logvar"))
     # The clamp would make a decent number of an infinite log-variance: what came before it is looked at.
-    sound_B = torch.isfinite(made.parameters).flatten(1).all(1) & torch.isfinite(mean_BChw).flatten(1).all(1)
+    sound_B = torch.isfinite(torch.cat([one.parameters for one in made])).flatten(1).all(1) & torch.isfinite(mean_BChw).flatten(1).all(1)
     return mean_BChw.contiguous(), logvar_BChw.contiguous(), sound_B
 
 

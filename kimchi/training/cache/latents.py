@@ -78,7 +78,7 @@ def build_latents(
         fits: of each picture, its crops (buckets.fits_of); None for the pictures as they are.
         folder: the cache (cache_folder); shared by runs and processes.
         dtype: float32, or bfloat16 through autocast.
-        batch: pictures through the VAE together; 0 for about encoding.BATCH_PIXELS, on a CPU CPU_PIXELS.
+        batch: pictures through the VAE together; 0 for about encoding.BATCH_PIXELS.
         threads: that decode; 0 for one a core, eight at most.
 
     Raises:
