@@ -17,7 +17,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # As the command line does: threads that wait busily take the core from the server or the browser that a test waits for.
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several workers share the cores: one thread each is faster than all of them each, and so for the processes they start.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -51,10 +51,10 @@ VerboseOption = Annotated[bool, typer.Option("-v", callback=_loud, help="Say mor
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    # Before torch is imported: how long its threads turn round in place while they wait for each other. By default so long that beside two busy
-    # programs a training step took five times as long; not at all, and alone on the machine it takes a quarter longer.
+    # Before torch is imported: how often its threads turn round in place while they wait for each other. By default so often that beside two busy
+    # programs a training step took five times as long; a tenth of this, and it took an eighth longer there and up to a half longer alone.
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+        os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
         app(arguments, prog_name="kimchi")
     except KimchiError as error:
