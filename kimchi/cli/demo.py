@@ -59,7 +59,6 @@ def demo(
     _need_gradio()
     _check_words(lang=(lang, ("ko", "en")), hall=(hall, ("bright", "dark")))
     check_folder(out)
-    from kimchi.demo.app import own_address
     from kimchi.demo.offline import go_offline
     from kimchi.demo.settings import Settings
     from kimchi.demo.staff import new_pin
@@ -68,7 +67,7 @@ def demo(
     pin = chosen or new_pin()
     settings = Settings(
         folder=out, language=lang, culture=culture, hall=cast(Literal["bright", "dark"], hall), kiosk=kiosk, compare=compare, keep_prompts=keep_prompts,
-        idle_s=idle, pin=pin, lan_url=(lan_url.rstrip("/") or f"http://{own_address()}:{port}") if lan else "",
+        idle_s=idle, pin=pin, lan_url=(lan_url.rstrip("/") or _own_url(port)) if lan else "",
     )  # fmt: skip
     if lan and not port and not lan_url:
         raise RequestError("port 0: with --lan phones must know the port beforehand. Choose one: --port 7860.")
@@ -95,7 +94,7 @@ def demo(
     if check:
         return _check(make, settings, model, as_json)
     engine, guard = make()
-    # Before the web framework is imported: its process loads the model meanwhile.
+    # Before the web framework is imported: the model is loaded meanwhile, by a process of its own.
     engine.start()
     from kimchi.demo.app import serve
 
@@ -109,6 +108,12 @@ def demo(
         webbrowser.open(f"http://127.0.0.1:{port}/")
     serve(engine, settings, host="0.0.0.0" if lan else "127.0.0.1", port=port, say=say, guard=guard)
     say("Closed. Pictures that were promised were shown.")
+
+
+def _own_url(port: int) -> str:
+    from kimchi.demo.app import own_address
+
+    return f"http://{own_address()}:{port}"
 
 
 def _need_gradio() -> None:

@@ -99,7 +99,9 @@ class LocalWorker:
         for arm in self._wanted:
             arms.check(arm)
             painter = arms.painter(arm)
-            painter.generate("warm-up", seed=0, steps=min(2, painter.steps))
+            # KIMCHI's own is warm when its previewer has been fitted to what it draws.
+            if arm != KIMCHI or self._preview_vae:
+                painter.generate("warm-up", seed=0, steps=min(2, painter.steps))
         if TRANSLATED in self._wanted:
             arms.translated(["한국의 라면"])
         painter = arms.kimchi

@@ -6,6 +6,7 @@ steps, and a drawing that takes the process with it (memory, a driver) takes not
 Both ends are our own and nobody else can open the socket: what goes over it is pickled.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -228,6 +229,8 @@ class _FarEnd:
         threading.Thread(target=self._listen, name="kimchi-listen", daemon=True).start()
         if not self._answer(_START, partial(self._load, model)):
             return
+        gc.freeze()
+        gc.enable()
         while True:
             number, work = self._work.get()
             self._answer(number, partial(self._draw, number, *work))
@@ -294,6 +297,8 @@ def main() -> None:
     # Ctrl-C and systemd's SIGTERM reach the whole group: the near end finishes what was promised, and needs this process for it.
     for kind in (signal.SIGINT, signal.SIGTERM):
         signal.signal(kind, signal.SIG_IGN)
+    # Importing and loading make hundreds of thousands of objects that stay: looking through them again and again took a second of the start.
+    gc.disable()
     _FarEnd(Connection(int(sys.argv[1]))).run()
 
 
