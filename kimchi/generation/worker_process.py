@@ -25,12 +25,11 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from kimchi.errors import BlockedError, CancelledError, KimchiError, LostError
-from kimchi.generation.arms import KIMCHI
+from kimchi.generation.arms import KIMCHI, Arms
 from kimchi.generation.tickets import Drawn, Preview, Request
 from kimchi.generation.worker import NOT_SHOWN, LocalWorker, OnStep
 
 if TYPE_CHECKING:
-    from kimchi.generation.arms import Arms
     from kimchi.generation.safety.pictures import Checker
 
 _LOG = logging.getLogger(__name__)
@@ -55,9 +54,8 @@ class Model:
     checker: str = ""
     """Folder of a safety checker that looks at what is drawn; empty for none."""
 
-    def load(self, on_notice: Callable[[str], None] | None = None) -> "Arms":
+    def load(self, on_notice: Callable[[str], None] | None = None) -> Arms:
         """Load it here."""
-        from kimchi.generation.arms import Arms
         from kimchi.generation.generate import Kimchi
 
         painter = Kimchi.load(self.model, self.device, on_notice, precision=self.precision, few_step=self.few_step)
@@ -76,7 +74,7 @@ class ProcessWorker:
         self._numbers = count(_START + 1)
         self._lock = threading.Lock()
         self._sending = threading.Lock()
-        self._lost = self._closed = False
+        self._loaded = self._lost = self._closed = False
         self._on_lost: Callable[[], None] = lambda: None
 
     @property
@@ -100,7 +98,7 @@ class ProcessWorker:
         with self._lock:
             if self._closed:
                 raise LostError("The process that draws was closed before it had started.")
-            self._lost, self._connection = False, near
+            self._loaded, self._lost, self._connection = False, False, near
             self._calls = {_START: SimpleQueue()}
             answers = self._calls[_START]
             with far:
@@ -110,7 +108,10 @@ class ProcessWorker:
                 )
         self._send(self._model)
         threading.Thread(target=self._listen, args=(near, self._process, self._calls), name="kimchi-worker", daemon=True).start()
-        return self._answer(_START, answers)
+        identity = self._answer(_START, answers)
+        with self._lock:
+            self._loaded = True
+        return identity
 
     def check(self, request: Request) -> None:
         """See Worker."""
@@ -128,7 +129,8 @@ class ProcessWorker:
 
     def _call(self, what: str, about: Any, on_step: OnStep | None = None) -> Any:
         with self._lock:
-            if self._lost or self._closed:
+            # Of a process that is still loading nothing is asked: a caller who found the one before it ready would wait for ever.
+            if self._lost or self._closed or not self._loaded:
                 raise _lost(self._process)
             number, answers = next(self._numbers), SimpleQueue[tuple[str, Any]]()
             self._calls[number] = answers
@@ -189,8 +191,7 @@ class ProcessWorker:
         process, connection = self._process, self._connection
         if process is None or connection is None:
             return
-        with suppress(OSError):
-            self._send(None)
+        self._send(None)
         try:
             process.wait(_END_S)
         except subprocess.TimeoutExpired:

@@ -92,6 +92,9 @@ def test_killed_while_nothing_is_drawn(engine: Engine) -> None:
     assert engine.submit(QUICK).result(60)
     os.kill(engine._worker.pid, signal.SIGKILL)  # type: ignore[attr-defined]
     _until(lambda: engine.state == "starting")
+    # Who found the engine ready a moment ago is refused, and does not wait for a process that cannot answer yet.
+    with pytest.raises(LostError):
+        engine._worker.check(QUICK)  # type: ignore[attr-defined]
     # Told to stop while it loads: at once.
     began_s, pid = time.monotonic(), engine._worker.pid  # type: ignore[attr-defined]
     engine.close()
