@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-ASK = {"prompt": "눈 오는 밤의 한옥", "steps": 50}
+ASK = {"prompt": "눈 오는 밤의 한옥", "steps": 25}
 SECRET = "kimchi-0123456789abcdefghij"
 
 
