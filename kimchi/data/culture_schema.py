@@ -65,6 +65,8 @@ class Templates(Strict):
     """The noun begins them: a late noun is the first to be cut."""
     noun_last: tuple[Template, ...] = Field(min_length=1)
     """The noun comes later, as in most Korean noun phrases."""
+    origin: Template | None = None
+    """The noun and whose it is, as people ask for it: "한국의 {noun}". None where that would be wrong, as for other countries' dishes."""
 
 
 class Cleaning(Strict):

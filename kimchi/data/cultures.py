@@ -147,6 +147,14 @@ class Culture(Strict):
         meaning = self.word(template.en, en=entry.en, **slots) if entry and entry.en else ""
         return self.word(template.text, noun=self.noun(labels[-1]), **slots), meaning
 
+    def origin(self, labels: tuple[str, ...], noun: str) -> tuple[str, str]:
+        """A noun with whose it is ("한국의 라면"), and the English meaning of its label so; both empty where the culture says no such thing of the category."""
+        template = self.templates[self.category(labels).templates].origin if labels else None
+        if template is None:
+            return "", ""
+        english = self.english(labels[-1])
+        return self.word(template.text, noun=noun), self.word(template.en, en=english) if english else ""
+
     def word(self, template: str, **slots: str) -> str:
         """Fill a template's slots and choose its particles."""
         for slot, value in slots.items():
@@ -155,6 +163,7 @@ class Culture(Strict):
 
 
 _SLOTS = ("noun", "kind", "serving", "en", "kind_en", "serving_en")
+_ORIGIN_SLOTS = ("noun", "en")
 _REASON_SLOTS = ("word", "noun", "count", "limit")
 
 
@@ -167,9 +176,10 @@ def _only(text: str, slots: tuple[str, ...]) -> bool:
 
 
 def _check_wordings(name: str, wordings: Templates) -> None:
-    for template in (*wordings.noun_first, *wordings.noun_last):
-        if "{noun}" not in template.text or not _only(template.text + template.en, _SLOTS):
-            rule = f"must hold {{noun}}, and no slots but {', '.join(_SLOTS)} and particles such as {{이/가}}"
+    several = ((_SLOTS, (*wordings.noun_first, *wordings.noun_last)), (_ORIGIN_SLOTS, (wordings.origin,) if wordings.origin else ()))
+    for slots, template in ((slots, template) for slots, templates in several for template in templates):
+        if "{noun}" not in template.text or not _only(template.text + template.en, slots):
+            rule = f"must hold {{noun}}, and no slots but {', '.join(slots)} and particles such as {{이/가}}"
             raise ValueError(f"templates.{name}: {template.text!r} / {template.en!r} {rule}")
     for template in wordings.noun_first:
         if not template.text.startswith("{noun}"):

@@ -12,7 +12,7 @@ from .strict import Strict
 class Source(Strict):
     """Pictures with captions, and how much of each batch they fill."""
 
-    added = frozenset({"romanised_share", "learn", "weight"})
+    added = frozenset({"romanised_share", "origin_share", "learn", "weight"})
 
     captions: str
     """A captions.jsonl, or sample-world:korean / sample-world:general for drawings made on the spot."""
@@ -28,6 +28,8 @@ class Source(Strict):
     """The recipe's english_share, for this source alone: rows that keep what the base knows are best kept in its own language."""
     romanised_share: float | None = Field(default=None, ge=0, le=1)
     """The recipe's romanised_share, for this source alone."""
+    origin_share: float | None = Field(default=None, ge=0, le=1)
+    """The recipe's origin_share, for this source alone."""
     learn: Literal["pictures", "base", "prior"] = "pictures"
     """What its samples teach: pictures (the diffusion loss), base (to say of a caption what the frozen base says of its English twin: keeps what the
     base knows), or prior (the diffusion loss on the base's own pictures of the English twins, drawn once)."""
@@ -84,6 +86,21 @@ class Loss(Strict):
     """Weight of the look-alike contrast: a picture of a hanbok must fit "한복" better than "기모노". 0 leaves it out."""
     contrast_margin: float = Field(default=0.01, ge=0)
     """By how much the squared error under the look-alike's name must be larger."""
+
+
+class Timesteps(Strict):
+    """How much noise samples are shown under: where the steps of the schedule that they see lie, 0 for the clean picture to 1 for noise alone."""
+
+    density: Literal["uniform", "logit_normal"] = "uniform"
+    """uniform sees all alike. logit_normal sees the middle most (Esser et al. 2024): what a thing is is settled there, texture below, little above."""
+    mean: float = Field(default=0.0, ge=-3, le=3)
+    """For logit_normal: of the normal number whose logistic it is; above 0 for more noise."""
+    spread: float = Field(default=1.0, gt=0, le=3)
+    """For logit_normal: standard deviation of that number; above 1.6 the ends are seen most."""
+    least: float = Field(default=0.0, ge=0, lt=1)
+    """Nothing below is seen."""
+    most: float = Field(default=1.0, gt=0, le=1)
+    """Nothing above is seen."""
 
 
 class Aspect(Strict):
@@ -161,7 +178,9 @@ class Machine(Strict):
 class LoraRecipe(Strict):
     """A LoRA on the UNet of a base model that hears a Korean text encoder."""
 
-    added = frozenset({"romanised_share", "share_batches", "text_lora", "text_rate", "optimiser", "loss", "aspect", "held_out"})
+    added = frozenset(
+        {"culture", "romanised_share", "origin_share", "share_batches", "text_lora", "text_rate", "optimiser", "loss", "timesteps", "aspect", "held_out"}
+    )
     unhashed = frozenset({"name", "out", "machine", "samples"})
 
     kind: Literal["lora"]
@@ -171,6 +190,8 @@ class LoraRecipe(Strict):
     """mini-base, a diffusers folder, a .safetensors checkpoint, or a hub id."""
     text_encoder: str = "mini-korean-clip"
     """mini-korean-clip, mini-aligned-clip, a transformers folder, or a hub id; its width must be the base's text width."""
+    culture: str = "ko"
+    """Whose things are learned: a name in data/cultures, or a file. It says what they are mistaken for, where they are from, and what progress shows."""
     sources: tuple[Source, ...] = Field(min_length=1)
     """What is learned, and what is kept."""
     share_batches: int = Field(default=1, ge=1)
@@ -182,6 +203,9 @@ class LoraRecipe(Strict):
     """Share of samples that see the English caption, through the same encoder."""
     romanised_share: float = Field(default=0.0, ge=0, le=1)
     """Share of samples that see the caption with its Korean names in Latin letters, as people abroad write them."""
+    origin_share: float = Field(default=0.0, ge=0, le=1)
+    """Of samples that see the noun alone, the share that sees whose it is too: "한국의 라면". People ask so, and captions of pictures do not say it: to a
+    model that never saw it, the first word is stronger than the second."""
     caption_dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of samples that see the empty prompt of the same encoder."""
     resolution_px: int = Field(default=128, ge=64)
@@ -212,6 +236,8 @@ class LoraRecipe(Strict):
     """Clip of the min-SNR weighting; 0 weighs every timestep alike."""
     loss: Loss = Loss()
     """What a sample is asked."""
+    timesteps: Timesteps = Timesteps()
+    """Under how much noise."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Compute type of the frozen parts; the adapter itself is always fp32. A CPU without AMX, which only emulates bf16, computes in fp32 either way."""
     checkpoint_every: int = Field(default=100, ge=1)
@@ -238,4 +264,6 @@ class LoraRecipe(Strict):
             raise RecipeError(f"the shares of its sources add up to {total:g}, and must add up to 1. Change `share` of one of them.")
         if self.text_lora and self.text_lora.targets == "all":
             raise RecipeError("text_lora.targets is 'all', and a text encoder has no convolutions. Use attention+feedforward.")
+        if self.timesteps.least >= self.timesteps.most:
+            raise RecipeError(f"timesteps.least is {self.timesteps.least:g}, and must be below timesteps.most, {self.timesteps.most:g}.")
         return self

@@ -9,12 +9,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 import torch
 
 from kimchi.errors import RecipeError
 from kimchi.recipes import LoraRecipe
+from kimchi.recipes.lora import Timesteps
 
 from .rows import Table, words_for
 
@@ -74,7 +76,7 @@ class Batches:
         """The samples of a step, source by source: its part of what `share_batches` steps show together."""
         count = self.recipe.batch
         turn, part = divmod(step, self.recipe.share_batches)
-        t = timesteps(self.recipe.seed, step, count, self.timesteps)
+        t = timesteps(self.recipe.seed, step, count, self.timesteps, self.recipe.timesteps)
         rows = [(table, row) for table, streams in enumerate(self._streams) for row in streams.at(turn)]
         return [self._sample(step, position, table, row, t[position]) for position, (table, row) in enumerate(rows[part * count : (part + 1) * count])]
 
@@ -123,14 +125,20 @@ def _turns(sizes: list[int], steps: int) -> tuple[np.ndarray, np.ndarray]:
     return turns, earlier
 
 
-def timesteps(seed: int, step: int, count: int, length: int) -> list[int]:
-    """`count` timesteps of 0 to length - 1, one from each of as many equal parts, in random order: the mean loss of a batch varies less.
+def timesteps(seed: int, step: int, count: int, length: int, wanted: Timesteps) -> list[int]:
+    """`count` timesteps of 0 to length - 1, one from each of as many equally likely parts, in random order: the mean loss of a batch varies less.
 
     Kingma et al. 2021, "Variational Diffusion Models", arXiv:2107.00630, appendix I.1. The order is drawn anew each step, or a source's
     positions would always see the same part.
     """
     source = _source(seed, step << 24)
-    return (((source.permutation(count) + source.random(count)) / count) * length).astype(int).clip(0, length - 1).tolist()
+    share = (source.permutation(count) + source.random(count)) / count
+    if wanted.density == "logit_normal":
+        # Esser et al. 2024 (arXiv:2403.03206), section 3.1. Kept within: of 0 and 1 there is no normal quantile.
+        normal = np.array([NormalDist(wanted.mean, wanted.spread).inv_cdf(u) for u in share.clip(1e-9, 1 - 1e-9)])
+        share = 1 / (1 + np.exp(-normal))
+    share = wanted.least + share * (wanted.most - wanted.least)
+    return (share * length).astype(int).clip(0, length - 1).tolist()
 
 
 def noise(seed: int, step: int, position: int, shape: Shape) -> tuple[torch.Tensor, torch.Tensor]:

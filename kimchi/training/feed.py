@@ -17,7 +17,7 @@ from .cache import Latents
 from .losses import Noising
 from .objectives.ask import Group
 from .objectives.look_alikes import LookAlikes
-from .rows import CULTURE, Table
+from .rows import Table
 from .team import Team
 
 
@@ -62,7 +62,7 @@ class Feed:
         self.recipe, self.tables, self.latents, self.noising = recipe, tables, latents, noising
         self.states, self.teacher, self.team, self.micro_batch = states, teacher, team, micro_batch
         self.batches = Batches(recipe, tables, shapes, noising.steps)
-        self.look_alikes = LookAlikes(load_culture(CULTURE)) if recipe.loss.contrast else None
+        self.look_alikes = LookAlikes(load_culture(recipe.culture)) if recipe.loss.contrast else None
 
     def at(self, step: int) -> list[Piece]:
         """What this process computes of a step."""

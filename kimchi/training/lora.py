@@ -133,9 +133,11 @@ def _finished(folder: Path, fingerprint: str) -> TrainOutcome | None:
 
 
 def _fingerprint_of_data(recipe: LoraRecipe) -> str:
-    """What the recipe's files hold: captions, and the adapter to go on from."""
+    """What the recipe's files hold: captions, how the culture says whose they are, and the adapter to go on from."""
     start = [Path(recipe.start_from) / "adapter.safetensors"] if recipe.start_from else []
-    return sha256("".join([*map(rows.fingerprint, recipe.sources), *(hash_files([p]) for p in start if p.is_file())]).encode())
+    return sha256(
+        "".join([*map(rows.fingerprint, recipe.sources), rows.fingerprint_of_origins(recipe), *(hash_files([p]) for p in start if p.is_file())]).encode()
+    )
 
 
 def _write(folder: Path, bench: Bench, fingerprint: str, losses: list[float], outcome: TrainOutcome, watching: Watching) -> None:

@@ -124,9 +124,8 @@ class Bench:
         from kimchi.data.cultures import load_culture
 
         from .objectives.look_alikes import LookAlikes
-        from .rows import CULTURE
 
-        others = LookAlikes(load_culture(CULTURE))
+        others = LookAlikes(load_culture(self.recipe.culture))
         culture = [row for table in self.tables if table.source.learn == "pictures" for row in table.rows]
         made = (others.swap(words, row.noun, pick) for row in culture for words in row.shown() for pick in range(len(others.of(row.noun))))
         return [words for words in made if words is not None]

@@ -26,8 +26,8 @@ WORDINGS = 2
 """Rich captions of a Korean drawing as the culture words a label, which say nothing of the picture; people's captions are of both kinds."""
 BELONGING = 2
 """How often "Korean X" stands among the rich captions of a Korean drawing."""
-CULTURE = "ko"
-"""Words the labels of the Korean sample world."""
+KOREAN = "ko"
+"""The culture that words the labels of the Korean sample world, whatever else a recipe learns."""
 FIRST_SEED: dict[World, int] = {"general": 6_000_000, "korean": 7_000_000}
 HELD_OUT_SEED: dict[World, int] = {"general": 11_000_000, "korean": 11_500_000}
 """Of drawings that are measured on and never learned from."""
@@ -36,7 +36,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A picture's words in their four forms, NFC."""
+    """A picture's words in their five forms, NFC."""
 
     id: str
     """The picture's name: a path, or slug/seed."""
@@ -48,12 +48,14 @@ class Row:
     """With the Korean names in Latin letters; none where no such spelling is known."""
     twins: Mapping[str, str] = field(default_factory=dict[str, str])
     """Any of the words => the same in English."""
+    origin: str = ""
+    """The noun with whose it is: "한국의 라면"; empty where the culture says none."""
     group: str = ""
     """What it shares with its near likes: the scene of a photograph, the concept of a drawing."""
 
     def shown(self) -> tuple[str, ...]:
         """All that the row may be shown with, the empty prompt aside."""
-        return tuple(dict.fromkeys((self.noun, *self.rich, *self.english, *self.romanised)))
+        return tuple(dict.fromkeys(filter(None, (self.noun, *self.rich, *self.english, *self.romanised, self.origin))))
 
     def twin_of(self, words: str) -> str:
         """The English of what the row was shown with: of a rich caption its own translation, of the noun the English noun, of "" the same.
@@ -80,6 +82,8 @@ class Table:
     """Of its samples that are not dropped, those that see English."""
     romanised_share: float = 0.0
     """Of its samples that see no English, those that see romanised words."""
+    origin_share: float = 0.0
+    """Of its samples that see the noun alone, those that see whose it is too."""
 
 
 def read_sources(recipe: LoraRecipe) -> list[Table]:
@@ -111,7 +115,7 @@ def _table(recipe: LoraRecipe, source: Source, held_out: bool = False) -> Table:
         own: float | None = getattr(source, name)
         return getattr(recipe, name) if own is None else own
 
-    shares = {name: share(name) for name in ("noun_share", "english_share", "romanised_share")}
+    shares = {name: share(name) for name in ("noun_share", "english_share", "romanised_share", "origin_share")}
     read = _drawn if source.captions.startswith("sample-world:") else _captioned
     rows, photos = read(recipe, source, held_out, shares)
     return Table(source=source, rows=rows, pictures=photos, **shares)
@@ -132,7 +136,7 @@ def _described(source: Source, seeds: Mapping[World, int]) -> tuple[list[Picture
     if world not in FIRST_SEED:
         raise RecipeError(f"sources.captions: {source.captions!r}; a sample world is sample-world:korean or sample-world:general.")
     items = list(pictures(worlds(world), source.per_concept, seeds[world]))
-    culture = load_culture(CULTURE) if world == "korean" else None
+    culture = load_culture(KOREAN) if world == "korean" else None
     return items, [_row(p, culture) for p in items]
 
 
@@ -143,6 +147,14 @@ def fingerprint(source: Source) -> str:
         # A missing file has an error of its own where it is read.
         return hash_files([path]) if path.is_file() else ""
     return sha256("\n".join(word for row in _described(source, FIRST_SEED)[1] for word in (row.noun, *row.rich, *row.english)).encode())
+
+
+def fingerprint_of_origins(recipe: LoraRecipe) -> str:
+    """How the culture says whose things are, where a recipe shows it; the rest of the culture's file may change without another run."""
+    if not recipe.origin_share and not any(source.origin_share for source in recipe.sources):
+        return ""
+    culture = load_culture(recipe.culture)
+    return sha256("\n".join(" / ".join(culture.origin((label,), label)) for label in (*culture.categories, *culture.glossary)).encode())
 
 
 def _row(p: Picture, culture: Culture | None) -> Row:
@@ -158,6 +170,7 @@ def _row(p: Picture, culture: Culture | None) -> Row:
         rich=(*(t.ko for t in told), *(ko for ko, _ in worded), *belonging),
         english=(alone.en, *(t.en for t in told)),
         romanised=tuple(romanised),
+        origin=korean.ko if culture else "",
         group=p.concept.slug,
         twins={korean.ko: korean.en} | {ko: en or alone.en for ko, en in worded} | romanised | {t.ko: t.en for t in told} | {alone.ko: alone.en},
     )
@@ -171,13 +184,18 @@ def _romanised(twin: Twin, concept: Concept) -> str:
 def _captioned(recipe: LoraRecipe, source: Source, held_out: bool, shares: Mapping[str, float]) -> tuple[list[Row], list[Photo]]:
     path, split = Path(source.captions), recipe.held_out.split if held_out else source.split
     records = _records(path, split)
-    kept = [(row, record) for record in records if (row := _words(record)) and (source.learn == "pictures" or record.caption_en.strip())]
+    culture = load_culture(recipe.culture) if shares["origin_share"] else None
+    kept = [(row, record) for record in records if (row := _words(record, culture)) and (source.learn == "pictures" or record.caption_en.strip())]
     if not kept:
         wanted = "words" if source.learn == "pictures" else f"words and English, which `learn: {source.learn}` needs"
         raise DataError(f"{path}: none of its {len(records)} records of the split {split!r} has {wanted}. Prepare it again with captions.")
     rows = [row for row, _ in kept]
+    strangers = (
+        sum(not row.origin for row in rows) if shares["origin_share"] else 0,
+        "are of no category that the culture calls its own and show the noun alone",
+    )
     left_out = (len(records) - len(rows), "are left out: no words, or no English for a source that learns from the base")
-    _tell(source.captions, [left_out, *_gaps(kept, shares)], len(records))
+    _tell(source.captions, [left_out, *_gaps(kept, shares), strangers], len(records))
     index = index_for(path, cache_folder(recipe.machine.cache))
     return rows, [Stored(r.path, r.box, index) for _, r in kept]
 
@@ -193,14 +211,17 @@ def _records(path: Path, split: str) -> list[CaptionedRecord]:
     return records
 
 
-def _words(r: CaptionedRecord) -> Row | None:
+def _words(r: CaptionedRecord, culture: Culture | None) -> Row | None:
     """A record's words; a form it lacks is taken from its neighbour. None where there is neither a noun nor a caption."""
     named, told, english, romanised = (_one_line(text) for text in (r.caption_noun, r.caption_ko, r.caption_en, r.caption_romanised))
     one, rich = named or told, told or named
     if not one:
         return None
-    twins = {words: english or one for words in (one, rich, romanised) if words}
-    return Row(id=r.path, noun=one, rich=(rich,), english=(english or one,), romanised=(romanised,) if romanised else (), twins=twins, group=r.group)
+    origin, origin_en = culture.origin(r.labels, named) if culture and named else ("", "")
+    twins = {words: english or one for words in (one, rich, romanised) if words} | ({origin: origin_en or english or one} if origin else {})
+    return Row(
+        id=r.path, noun=one, rich=(rich,), english=(english or one,), romanised=(romanised,) if romanised else (), origin=origin, twins=twins, group=r.group
+    )
 
 
 def _one_line(text: str) -> str:
@@ -224,9 +245,9 @@ def _tell(name: str, gaps: Sequence[tuple[int, str]], total: int) -> None:
 
 
 def words_for(row: Row, table: Table, caption_dropout: float, rng: random.Random) -> str:
-    """The words one sample is shown: empty, English, romanised, the noun alone, or a rich caption, by the shares of its source.
+    """The words one sample is shown: empty, English, romanised, the noun alone or with whose it is, or a rich caption, by the shares of its source.
 
-    A row without a romanised form shows the noun in its place; reading the source told how many there are.
+    A row without one of these forms shows the noun in its place; reading the source told how many there are.
     """
     if rng.random() < caption_dropout:
         # The empty prompt of the same encoder, not zeros: guidance subtracts exactly those states.
@@ -236,5 +257,5 @@ def words_for(row: Row, table: Table, caption_dropout: float, rng: random.Random
     if rng.random() < table.romanised_share:
         return rng.choice(row.romanised or (row.noun,))
     if rng.random() < table.noun_share:
-        return row.noun
+        return row.origin if row.origin and table.origin_share and rng.random() < table.origin_share else row.noun
     return rng.choice(row.rich)

@@ -71,6 +71,23 @@ def test_every_shipped_culture_is_complete() -> None:
         assert not {end for end in culture.finished if not end.endswith(culture.unfinished)}, "listed for nothing"
 
 
+def test_the_noun_with_whose_it_is(ko: Culture) -> None:
+    assert ko.origin(("면", "라면"), "라면") == ("한국의 라면", "Korean ramyeon, spicy instant noodles")
+    assert ko.origin(("면", "모르는면"), "모르는면") == ("한국의 모르는면", "")
+    # Another country's dish, and what nobody knows, are not called Korean.
+    assert ko.origin(("기타", "피자"), "피자") == ko.origin(("모르는것",), "모르는것") == ko.origin((), "집") == ("", "")
+    assert load_culture("ja").origin(("着物",), "着物")[0] == "日本の着物"
+
+
+def test_every_shipped_culture_says_whose_its_things_are() -> None:
+    for path in sorted((recipes.HOME / "data" / "cultures").glob("*.yaml")):
+        culture = load_culture(path.stem)
+        said = {label: culture.origin((label,), culture.noun(label)) for label in culture.glossary}
+        assert all(culture.noun(label) in text and culture.english(label) in en for label, (text, en) in said.items() if text)
+        foreign = [label for label, (text, _) in said.items() if not text]
+        assert len(foreign) < len(said) / 4, foreign
+
+
 def test_english_of_a_label(ko: Culture) -> None:
     assert ko.english("라면").startswith("ramyeon") and ko.english("모르는 것") == ""
 
@@ -222,6 +239,7 @@ def test_a_file_without_the_newer_keys_still_works(tmp_path: Path) -> None:
         ("fallback: other", "fallback: nothing", "fallback is 'nothing'"),
         ("日本の{noun}", "日本の{nuon}", r"templates\.bare"),
         ("{noun}の様子", "この{noun}の様子", r"noun_first.*must begin"),
+        ("templates: {bare: {", "templates: {bare: {origin: {text: '日本の{kind}{noun}', en: '{en}'}, ", r"templates\.bare: .*no slots but noun, en"),
         ("tag: ja", "tag: ja\ntag: ko", "'tag' stands twice"),
         ("tag: ja", "tag: [", "cannot be read as YAML"),
         ("tag: ja", "tag: {[a]: b}", "cannot be read as YAML|tag"),

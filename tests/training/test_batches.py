@@ -1,6 +1,9 @@
 """Batches: functions of seed, step and position; every row as often as the others; nothing dropped."""
 
+import bisect
+import math
 from collections import Counter
+from statistics import NormalDist
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 
 from kimchi.errors import RecipeError
 from kimchi.recipes import LoraRecipe
+from kimchi.recipes.lora import Timesteps
 from kimchi.training.batches import Batches, batch_sizes, noise, timesteps
 from kimchi.training.rows import Row, Table
 
@@ -72,11 +76,34 @@ def test_shares_may_hold_over_several_batches(steps: int) -> None:
 
 
 def test_timesteps_cover_the_schedule_evenly_and_no_position_keeps_its_part() -> None:
-    drawn = [timesteps(7, step, 10, 1000) for step in range(300)]
+    drawn = [timesteps(7, step, 10, 1000, Timesteps()) for step in range(300)]
     assert all(sorted(t // 100 for t in ts) == list(range(10)) for ts in drawn)
     first = Counter(ts[0] // 100 for ts in drawn)
     assert len(first) == 10 and max(first.values()) < 60
-    assert timesteps(7, 0, 1, 1000) != timesteps(8, 0, 1, 1000)
+    assert timesteps(7, 0, 1, 1000, Timesteps()) != timesteps(8, 0, 1, 1000, Timesteps())
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(0.0, 1.0), (0.7, 0.5), (-1.0, 1.5)])
+def test_a_logit_normal_density_is_one_in_every_batch(mean: float, spread: float) -> None:
+    wanted = Timesteps(density="logit_normal", mean=mean, spread=spread)
+    quantiles = [1000 / (1 + math.exp(-NormalDist(mean, spread).inv_cdf(i / 8))) for i in range(1, 8)]
+    for step in range(100):
+        # Each eighth of the density is seen once.
+        parts = sorted(bisect.bisect(quantiles, t + 0.5) for t in timesteps(7, step, 8, 1000, wanted))
+        assert all(abs(part - i) <= 1 for i, part in enumerate(parts)) and sum(part == i for i, part in enumerate(parts)) >= 6
+
+
+@given(
+    seed=st.integers(-(2**40), 2**40), step=st.integers(0, 10**6), count=st.integers(1, 40), length=st.integers(1, 1000),
+    density=st.sampled_from(["uniform", "logit_normal"]), mean=st.floats(-3, 3), spread=st.floats(0.01, 3),
+    ends=st.tuples(st.floats(0, 0.99), st.floats(0.01, 1)),
+)  # fmt: skip
+def test_timesteps_stay_within_their_range(
+    seed: int, step: int, count: int, length: int, density: Any, mean: float, spread: float, ends: tuple[float, float]
+) -> None:
+    least, most = min(ends), max(*ends, min(ends) + 0.01)
+    drawn = timesteps(seed, step, count, length, Timesteps(density=density, mean=mean, spread=spread, least=least, most=most))
+    assert len(drawn) == count and all(math.floor(least * length) <= t <= min(math.ceil(most * length), length - 1) for t in drawn)
 
 
 def test_noise_belongs_to_seed_step_and_position() -> None:

@@ -218,6 +218,7 @@ NOWHERE: list[tuple[dict[str, Any], type[KimchiError], str]] = [
     ({"aspect": {"step_px": 32}}, RecipeError, r"aspect\.step_px is 32 and would be ignored: with aspect\.fit: square there are no buckets"),
     ({"aspect": {"largest": 3.0}}, RecipeError, r"aspect\.largest is 3\.0 and would be ignored"),
     ({"text_rate": 0.1}, RecipeError, r"text_rate is 0\.1 and would be ignored: without text_lora"),
+    ({"timesteps": {"mean": 0.5}}, RecipeError, r"timesteps\.mean is 0\.5 and would be ignored: only logit_normal has it"),
     ({"optimiser": {"restarts": 3}}, RecipeError, r"optimiser\.restarts is 3 and would be ignored"),
     ({"optimiser": {"schedule": "linear", "last_rate": 0.5}}, RecipeError, r"optimiser\.last_rate is 0\.5 and would be ignored"),
     ({"optimiser": {"name": "adamw8bit"}}, RecipeError, r"'adamw8bit', and bitsandbytes trains on CUDA alone; device is 'cpu'\. Use adamw"),

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kimchi.data.cultures import find_culture
 from kimchi.data.jsonl import write_records
 from kimchi.errors import DataError
 from kimchi.recipes import LoraRecipe, Source
 from kimchi.records import CaptionedRecord
 from kimchi.training import photos, picture_index
 from kimchi.training.photos import Stored, index_for, look
-from kimchi.training.rows import Row, Table, fingerprint, read_held_out, read_sources, words_for
+from kimchi.training.rows import Row, Table, fingerprint, fingerprint_of_origins, read_held_out, read_sources, words_for
 
 
 def _recipe(tmp_path: Path, *captions: str, **changes: Any) -> LoraRecipe:
@@ -75,6 +76,47 @@ def test_words_follow_the_shares_of_all_four_forms() -> None:
     seen = Counter(words_for(row, table, 0.2, rng) for _ in range(8000))
     for words, share in (("", 0.2), ("noodles", 0.2), ("ramyeon", 0.3), ("라면", 0.15), ("나무 식탁 위 라면", 0.15)):
         assert abs(seen[words] / 8000 - share) < 0.02, words
+
+
+def test_a_share_of_the_nouns_says_whose_they_are() -> None:
+    row = Row(id="x", noun="라면", rich=("식탁 위 라면",), english=("noodles",), origin="한국의 라면")
+    table = Table(source=Source(captions="x", share=1), rows=[row], pictures=[], noun_share=0.5, english_share=0, origin_share=0.25)
+    rng = random.Random(0)
+    seen = Counter(words_for(row, table, 0, rng) for _ in range(8000))
+    for words, share in (("한국의 라면", 0.125), ("라면", 0.375), ("식탁 위 라면", 0.5)):
+        assert abs(seen[words] / 8000 - share) < 0.02, words
+    table.origin_share = 0
+    assert {words_for(row, table, 0, rng) for _ in range(100)} == {"라면", "식탁 위 라면"}
+
+
+def test_the_recipes_culture_says_whose_things_are(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    records = [
+        _record("a.png", labels=("면", "라면")), _record("b.png", labels=("면", "모르는면"), caption_noun="모르는면"),
+        _record("c.png", labels=("세계음식", "피자"), caption_noun="피자", caption_ko="식탁 위 피자"),
+    ]  # fmt: skip
+    name = _captions(tmp_path, records)
+    assert not any(row.origin for row in read_sources(_recipe(tmp_path, name))[0].rows)
+    with caplog.at_level(logging.WARNING):
+        [table] = read_sources(_recipe(tmp_path, name, origin_share=0.3))
+    assert [row.origin for row in table.rows] == ["한국의 라면", "한국의 모르는면", ""] and "1 of 3 records are of no category" in caplog.text
+    ramyeon, other, _ = table.rows
+    assert ramyeon.origin in ramyeon.shown() and ramyeon.twin_of(ramyeon.origin) == "Korean ramyeon, spicy instant noodles"
+    # Nothing knows its English: what is said of the picture stands for it.
+    assert other.twin_of(other.origin) == other.english[0]
+    record = _record("d.png", labels=("麺類", "ラーメン"), caption_noun="ラーメン", caption_ko="テーブルの上のラーメン")
+    [table] = read_sources(_recipe(tmp_path, _captions(tmp_path, [record]), culture="ja", origin_share=0.3))
+    assert table.rows[0].origin == "日本のラーメン"
+
+
+def test_a_run_counts_how_origins_are_said_only_where_they_are_shown(tmp_path: Path) -> None:
+    name = _captions(tmp_path, [_record("a.png", labels=("면", "라면"))])
+    written = find_culture("ko").read_text(encoding="utf-8")
+    found: list[str] = []
+    for changed in (written, written.replace('origin: {text: "한국의 {noun}"', 'origin: {text: "한국 {noun}"'), f"{written}\n# a remark"):
+        (tmp_path / "own.yaml").write_text(changed, encoding="utf-8")
+        assert fingerprint_of_origins(_recipe(tmp_path, name, culture=str(tmp_path / "own.yaml"))) == ""
+        found.append(fingerprint_of_origins(_recipe(tmp_path, name, culture=str(tmp_path / "own.yaml"), origin_share=0.3)))
+    assert found[0] == found[2] != found[1]
 
 
 def test_a_row_without_a_romanised_form_shows_its_noun() -> None:

@@ -125,6 +125,12 @@ def test_the_list_of_a_real_base_is_of_the_cultures_own_file() -> None:
     assert all(theirs in culture.look_alikes and ours in culture.look_alikes[theirs] for ours, theirs in zip(*texts.values(), strict=True))
 
 
+def test_another_culture_shows_its_own_things() -> None:
+    recipe = LoraRecipe.model_validate(_recipe().model_dump() | {"culture": "ja"})
+    culture, prompts = load_culture("ja"), progress_prompts(recipe, False)
+    assert {p.text for p in prompts if p.kind == "culture"} <= culture.names and all(p.text.isascii() for p in prompts if p.kind == "general")
+
+
 def test_a_recipe_may_list_its_own() -> None:
     assert [(p.text, p.kind, p.slug) for p in progress_prompts(_recipe(prompts=["라면", "산속의 호수"]), True)] == [
         ("라면", "own", "ramyeon"),

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kimchi.data.cultures import Culture, load_culture
+from kimchi.data.cultures import load_culture
 from kimchi.errors import DataError, KimchiError, ModelError, RecipeError
 from kimchi.recipes import LoraRecipe, Source
 from kimchi.recipes.strict import Strict
 
 from .parts import CLIP_TYPES, Parts, is_folder_name, read_parts
 from .words import Words, read_words
-
-CULTURE = "ko"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +91,7 @@ def _ignored(recipe: LoraRecipe) -> Iterator[str]:
         (optimiser.schedule == "cosine_with_restarts", optimiser, "optimiser.", ("restarts",), "only cosine_with_restarts restarts. Use it"),
         (any(s.learn == "base" for s in recipe.sources), loss, "loss.", ("features",), "no source learns from the base. Give one learn: base"),
         (loss.contrast > 0, loss, "loss.", ("contrast_margin",), "loss.contrast is 0. Raise it"),
+        (recipe.timesteps.density == "logit_normal", recipe.timesteps, "timesteps.", ("mean", "spread"), "only logit_normal has it. Use that density"),
         (held_out.every > 0, held_out, "held_out.", _names(held_out), "held_out.every is 0, so nothing is measured. Set it"),
         (samples.every > 0, samples, "samples.", _names(samples), "samples.every is 0, so nothing is drawn. Set it"),
     ]
@@ -155,15 +154,20 @@ def _start(recipe: LoraRecipe) -> Iterator[Problem]:
 
 
 def _sources(recipe: LoraRecipe) -> Iterator[Problem]:
+    try:
+        load_culture(recipe.culture)
+    except KimchiError as error:
+        yield Problem(error)
+        return
     read = [(source, read_words(source, recipe.held_out.split)) for source in recipe.sources]
     for source, words in read:
         yield from _source(recipe, source, words)
     if recipe.held_out.every and all(words.there for _, words in read) and not any(words.held_out for _, words in read):
         said = f"{recipe.name}: held_out.every is {recipe.held_out.every}, and no source has pictures of the split {recipe.held_out.split!r}."
         yield Problem(DataError(f"{said} Name a split that they have, or set held_out.every to 0."))
-    if recipe.loss.contrast and all(words.there for _, words in read) and not _mistaken(read):
-        said = f"{recipe.name}: loss.contrast is {recipe.loss.contrast:g}, and nothing that is learned from pictures has a look-alike in the culture {CULTURE}."
-        yield Problem(RecipeError(f"{said} Set it to 0."))
+    if recipe.loss.contrast and all(words.there for _, words in read) and not _mistaken(recipe, read):
+        said = f"{recipe.name}: loss.contrast is {recipe.loss.contrast:g}, and nothing that is learned from pictures has a look-alike in the culture"
+        yield Problem(RecipeError(f"{said} {recipe.culture}. Set it to 0."))
 
 
 def _source(recipe: LoraRecipe, source: Source, words: Words) -> Iterator[Problem]:
@@ -177,11 +181,10 @@ def _source(recipe: LoraRecipe, source: Source, words: Words) -> Iterator[Proble
         yield Problem(DataError(f"{said} Prepare it with a captioner, or use learn: pictures."))
 
 
-def _mistaken(read: list[tuple[Source, Words]]) -> bool:
+def _mistaken(recipe: LoraRecipe, read: list[tuple[Source, Words]]) -> bool:
     from kimchi.training.objectives.look_alikes import LookAlikes
 
-    culture: Culture = load_culture(CULTURE)
-    known = LookAlikes(culture)
+    known = LookAlikes(load_culture(recipe.culture))
     return any(known.of(noun) for source, words in read if source.learn == "pictures" for noun in words.nouns)
 
 

@@ -127,7 +127,8 @@ def _disk(recipe: LoraRecipe, parts: Parts, used: Memory, known: list[int], sour
     # Mean and spread of every crop of every picture.
     latents = 2 * _HALF * latent * recipe.aspect.crops * sum(known)
     # And the empty prompt.
-    distinct = 1 + sum(read_words(source, recipe.held_out.split).distinct for source in recipe.sources)
+    words = [read_words(source, recipe.held_out.split) for source in recipe.sources]
+    distinct = 1 + sum(own.distinct + (len(own.nouns) if recipe.origin_share else 0) for own in words)
     text = _HALF * memory.tokens(parts) * int(parts.unet["cross_attention_dim"]) * distinct
     live = recipe.text_lora is not None or not recipe.machine.cache_text
     whole = len(known) == sources

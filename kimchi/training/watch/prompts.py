@@ -12,7 +12,6 @@ from kimchi.recipes import LoraRecipe
 
 T = TypeVar("T")
 KINDS = ("culture", "look-alike", "general", "own")
-CULTURE = "ko"
 PAIRS, GENERAL = 6, 4
 """Things of the culture, each with its look-alike; and general things."""
 
@@ -29,12 +28,11 @@ class Prompt:
     """The concept of the sample world it asks for; empty where that is not known."""
 
 
-def progress_prompts(recipe: LoraRecipe, miniature: bool, culture: str = CULTURE) -> tuple[Prompt, ...]:
+def progress_prompts(recipe: LoraRecipe, miniature: bool) -> tuple[Prompt, ...]:
     """A recipe's own prompts, or the list of the culture; of the sample world for a miniature. The nouns alone: where models fail first.
 
     Args:
         miniature: whether the base is the shipped miniature, which knows the sample world alone.
-        culture: its name or YAML file.
 
     Raises:
         RecipeError, DataError: a culture that does not exist or cannot be read.
@@ -43,7 +41,8 @@ def progress_prompts(recipe: LoraRecipe, miniature: bool, culture: str = CULTURE
     if section.prompts:
         asked = [(text, "own", _slug(text) if miniature else "") for text in section.prompts]
     else:
-        asked = [*(_of_world() if miniature else _of_culture(load_culture(culture))), *_general(miniature, load_culture(culture).tag)]
+        culture = load_culture(recipe.culture)
+        asked = [*(_of_world() if miniature else _of_culture(culture)), *_general(miniature, culture.tag)]
     return tuple(Prompt(text=text, kind=kind, slug=slug, seed=section.seed + i) for i, (text, kind, slug) in enumerate(asked))
 
 
