@@ -1,6 +1,6 @@
 # make quickstart   the whole chain on the miniature: offline after the install, CPU, minutes
 # make demo         the booth on the miniature, in a browser, offline
-# make test         every check
+# make test         every check; make tests PYTEST="-k quickstart" some of them
 # make slow         the checks that take minutes each, and the property tests on new examples
 # make bench        the numbers of the README, printed
 # make mini         what of the miniature suite is missing, or whose recipe has changed, trained from nothing (hours on a CPU)
@@ -16,7 +16,7 @@ MINI := mini_vae mini_vae_decoder mini_clip mini_unet mini_korean_clip mini_alig
 # Files with property tests.
 PROPERTIES = $(shell grep -rl "import given" tests --include='*.py')
 
-.PHONY: quickstart demo test slow bench mini lint
+.PHONY: quickstart demo test tests slow bench mini lint style types
 
 quickstart: .venv/.installed
 	$(BIN)/kimchi quickstart
@@ -24,8 +24,12 @@ quickstart: .venv/.installed
 demo: .venv/.installed-demo
 	$(BIN)/kimchi demo --open
 
-test: lint
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow and not bench"
+# Types beside the tests, which leave the cores idle at times; a further worker of pytest does not, browsers and servers grow too slow for their tests.
+test: style
+	$(MAKE) -j2 types tests
+
+tests: .venv/.installed-dev
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow and not bench" $(PYTEST)
 
 slow: .venv/.installed-dev
 	$(BIN)/pytest -m slow
@@ -45,9 +49,13 @@ bench: .venv/.installed-dev
 mini: .venv/.installed
 	for recipe in $(MINI); do case $$recipe in *_align) verb=align;; *) verb=train;; esac; $(BIN)/kimchi $$verb $$recipe || exit; done
 
-lint: .venv/.installed-dev
+lint: style types
+
+style: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: .venv/.installed-dev
 	$(BIN)/pyright --project pyproject.toml
 	$(BIN)/lint-imports
 

@@ -169,6 +169,7 @@ class TestCluster:
         assert (outcome.kept, outcome.asked) == (12, 23)
 
 
+@pytest.mark.slow  # half a minute for a second cluster; what the engine does on one is tested above
 def test_the_command_starts_a_ray_of_its_own_and_ends_it(delivery: Path, tmp_path: Path) -> None:
     """Nothing that Ray prints reaches stdout, which is data."""
     pytest.importorskip("ray.data", reason="needs Ray Data: pip install -e '.[scale]'")
