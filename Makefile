@@ -24,7 +24,7 @@ quickstart: .venv/.installed
 demo: .venv/.installed-demo
 	$(BIN)/kimchi demo --open
 
-# Types beside the tests, which leave the cores idle at times; a further worker of pytest does not, browsers and servers grow too slow for their tests.
+# Types beside the tests, which leave the cores idle at times. A third worker of pytest in their place makes browsers too slow for their tests.
 test: style
 	$(MAKE) -j2 types tests
 

@@ -97,6 +97,15 @@ def test_a_key_of_another_section_is_no_suggestion(write: Write) -> None:
         recipes.load_recipe(write(LORA.replace("share: 0.6", "share: 0.6, shares: 1")))
 
 
+def test_a_misspelt_key_is_told_the_keys_of_its_own_section(write: Write) -> None:
+    recipe = recipes.load_recipe(write(LORA), kind="lora")
+    sections = {name: value for name, value in recipe if isinstance(value, recipes.Strict)}
+    assert {"timesteps", "optimiser", "machine"} <= sections.keys()
+    for name, section in sections.items():
+        with pytest.raises(RecipeError, match=rf"`{name}\.qqqq` is not a key here; the keys are {', '.join(sorted(type(section).model_fields))}\."):
+            recipes.load_recipe(write(LORA), (f"{name}.qqqq=1",))
+
+
 def test_shares_fill_a_batch(write: Write) -> None:
     with pytest.raises(RecipeError, match=r"add up to 0\.9, and must add up to 1"):
         recipes.load_recipe(write(LORA), ("sources.0.share=0.5",))

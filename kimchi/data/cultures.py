@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from kimchi import recipes
 from kimchi.data import culture_text
-from kimchi.data.culture_schema import Booth, Category, Cleaning, Entry, Strict, Templates, Words
+from kimchi.data.culture_schema import Booth, Category, Cleaning, Entry, Strict, Template, Templates, Words
 from kimchi.data.culture_text import Found, Names, script_of
 from kimchi.data.files import sha256
 from kimchi.data.korean import fill_particles
@@ -175,12 +175,17 @@ def _only(text: str, slots: tuple[str, ...]) -> bool:
     return "{" not in filled and "}" not in filled
 
 
+def _check_template(name: str, template: Template, slots: tuple[str, ...]) -> None:
+    if "{noun}" not in template.text or not _only(template.text + template.en, slots):
+        rule = f"must hold {{noun}}, and no slots but {', '.join(slots)} and particles such as {{이/가}}"
+        raise ValueError(f"templates.{name}: {template.text!r} / {template.en!r} {rule}")
+
+
 def _check_wordings(name: str, wordings: Templates) -> None:
-    several = ((_SLOTS, (*wordings.noun_first, *wordings.noun_last)), (_ORIGIN_SLOTS, (wordings.origin,) if wordings.origin else ()))
-    for slots, template in ((slots, template) for slots, templates in several for template in templates):
-        if "{noun}" not in template.text or not _only(template.text + template.en, slots):
-            rule = f"must hold {{noun}}, and no slots but {', '.join(slots)} and particles such as {{이/가}}"
-            raise ValueError(f"templates.{name}: {template.text!r} / {template.en!r} {rule}")
+    for template in (*wordings.noun_first, *wordings.noun_last):
+        _check_template(name, template, _SLOTS)
+    if wordings.origin:
+        _check_template(f"{name}.origin", wordings.origin, _ORIGIN_SLOTS)
     for template in wordings.noun_first:
         if not template.text.startswith("{noun}"):
             raise ValueError(f"templates.{name}.noun_first: {template.text!r} must begin with {{noun}}")

@@ -4,8 +4,9 @@ import difflib
 import hashlib
 import json
 import reprlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast, overload
+from typing import Any, BinaryIO, Literal, cast, get_args, overload
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -18,7 +19,7 @@ from .mini import MiniPartRecipe
 from .prepare import PrepareRecipe, Writer
 from .score import Metric, ScoreRecipe
 from .strict import Strict
-from .study import Assignment, Consent, Criterion, Domain, Prompt, Quality, Registered, Scale, StudyRecipe
+from .study import StudyRecipe
 
 __all__ = [
     "FOLDERS",
@@ -74,32 +75,6 @@ _KINDS: dict[str, type[Recipe]] = {
     "align": AlignRecipe,
     "score": ScoreRecipe,
     "study": StudyRecipe,
-}
-_SECTIONS: dict[str, type[BaseModel]] = {
-    "lora": Lora,
-    "text_lora": Lora,
-    "sources": Source,
-    "optimiser": Optimiser,
-    "loss": Loss,
-    "aspect": Aspect,
-    "held_out": HeldOut,
-    "samples": Samples,
-    "machine": Machine,
-    "captioner": Writer,
-    "refiner": Writer,
-    "a0": TextStage,
-    "a1": UnetStage,
-    "latents": Latents,
-    "measure": Measure,
-    "metrics": Metric,
-    "scales": Scale,
-    "criteria": Criterion,
-    "domains": Domain,
-    "prompts": Prompt,
-    "assignment": Assignment,
-    "quality": Quality,
-    "analysis": Registered,
-    "consent": Consent,
 }
 
 
@@ -285,14 +260,28 @@ def _explain_one(schema: type[BaseModel], problem: dict[str, Any]) -> str:
     place = [str(part) for part in problem["loc"]]
     where = ".".join(place)
     if problem["type"] == "extra_forbidden":
-        sections = _SECTIONS | ({"sources": Parallel} if schema is AlignRecipe else {})
-        section = next((sections[part] for part in reversed(place[:-1]) if part in sections), schema)
-        known = sorted(section.model_fields)
+        known = sorted(_section(schema, place[:-1]).model_fields)
         near = difflib.get_close_matches(place[-1], known, n=1)
         return f"`{where}` is not a key here; " + (f"did you mean `{near[0]}`?" if near else f"the keys are {', '.join(known)}.")
     if problem["type"] == "missing":
         return f"`{where}` is missing; add it, or pass --set {where}=VALUE."
     return f"`{where}` is {reprlib.repr(problem['input'])}: {problem['msg']}."
+
+
+def _section(schema: type[BaseModel], place: list[str]) -> type[BaseModel]:
+    """The schema of what lies at a place; names of a mapping's entries and numbers of a list's lead nowhere further."""
+    for part in place:
+        field = schema.model_fields.get(part)
+        schema = next(_schemas(field.annotation), schema) if field else schema
+    return schema
+
+
+def _schemas(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The schemas that a field's type speaks of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _schemas(part)
 
 
 def to_yaml(recipe: BaseModel) -> str:

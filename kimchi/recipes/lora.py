@@ -96,7 +96,7 @@ class Timesteps(Strict):
     mean: float = Field(default=0.0, ge=-3, le=3)
     """For logit_normal: of the normal number whose logistic it is; above 0 for more noise."""
     spread: float = Field(default=1.0, gt=0, le=3)
-    """For logit_normal: standard deviation of that number; above 1.6 the ends are seen most."""
+    """For logit_normal: standard deviation of that number; above 1.4 the two ends more than the middle."""
     least: float = Field(default=0.0, ge=0, lt=1)
     """Nothing below is seen."""
     most: float = Field(default=1.0, gt=0, le=1)
@@ -256,6 +256,11 @@ class LoraRecipe(Strict):
     """How the work is laid on this machine."""
     out: str = ""
     """Run folder; empty for runs/NAME."""
+
+    def share_of(self, source: Source, name: str) -> float:
+        """A share that a source may set for itself, "noun_share" say: the source's, else the recipe's."""
+        own: float | None = getattr(source, name)
+        return getattr(self, name) if own is None else own
 
     @model_validator(mode="after")
     def _can_train(self) -> Self:

@@ -111,11 +111,7 @@ def _some(table: Table, count: int) -> Table:
 
 
 def _table(recipe: LoraRecipe, source: Source, held_out: bool = False) -> Table:
-    def share(name: str) -> float:
-        own: float | None = getattr(source, name)
-        return getattr(recipe, name) if own is None else own
-
-    shares = {name: share(name) for name in ("noun_share", "english_share", "romanised_share", "origin_share")}
+    shares = {name: recipe.share_of(source, name) for name in ("noun_share", "english_share", "romanised_share", "origin_share")}
     read = _drawn if source.captions.startswith("sample-world:") else _captioned
     rows, photos = read(recipe, source, held_out, shares)
     return Table(source=source, rows=rows, pictures=photos, **shares)
@@ -151,7 +147,7 @@ def fingerprint(source: Source) -> str:
 
 def fingerprint_of_origins(recipe: LoraRecipe) -> str:
     """How the culture says whose things are, where a recipe shows it; the rest of the culture's file may change without another run."""
-    if not recipe.origin_share and not any(source.origin_share for source in recipe.sources):
+    if not any(recipe.share_of(source, "origin_share") for source in recipe.sources):
         return ""
     culture = load_culture(recipe.culture)
     return sha256("\n".join(" / ".join(culture.origin((label,), label)) for label in (*culture.categories, *culture.glossary)).encode())

@@ -239,7 +239,7 @@ def test_a_file_without_the_newer_keys_still_works(tmp_path: Path) -> None:
         ("fallback: other", "fallback: nothing", "fallback is 'nothing'"),
         ("日本の{noun}", "日本の{nuon}", r"templates\.bare"),
         ("{noun}の様子", "この{noun}の様子", r"noun_first.*must begin"),
-        ("templates: {bare: {", "templates: {bare: {origin: {text: '日本の{kind}{noun}', en: '{en}'}, ", r"templates\.bare: .*no slots but noun, en"),
+        ("templates: {bare: {", "templates: {bare: {origin: {text: '日本の{kind}{noun}', en: '{en}'}, ", r"templates\.bare\.origin: .*no slots but noun, en"),
         ("tag: ja", "tag: ja\ntag: ko", "'tag' stands twice"),
         ("tag: ja", "tag: [", "cannot be read as YAML"),
         ("tag: ja", "tag: {[a]: b}", "cannot be read as YAML|tag"),

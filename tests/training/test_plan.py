@@ -218,6 +218,8 @@ NOWHERE: list[tuple[dict[str, Any], type[KimchiError], str]] = [
     ({"aspect": {"step_px": 32}}, RecipeError, r"aspect\.step_px is 32 and would be ignored: with aspect\.fit: square there are no buckets"),
     ({"aspect": {"largest": 3.0}}, RecipeError, r"aspect\.largest is 3\.0 and would be ignored"),
     ({"text_rate": 0.1}, RecipeError, r"text_rate is 0\.1 and would be ignored: without text_lora"),
+    ({"noun_share": 0, "origin_share": 0.3}, RecipeError, r"origin_share would be ignored by a source whose noun_share is 0"),
+    ({"culture": "kr"}, RecipeError, r"culture: 'kr' is none of ja, ko"),
     ({"timesteps": {"mean": 0.5}}, RecipeError, r"timesteps\.mean is 0\.5 and would be ignored: only logit_normal has it"),
     ({"optimiser": {"restarts": 3}}, RecipeError, r"optimiser\.restarts is 3 and would be ignored"),
     ({"optimiser": {"schedule": "linear", "last_rate": 0.5}}, RecipeError, r"optimiser\.last_rate is 0\.5 and would be ignored"),

@@ -128,7 +128,8 @@ def test_the_list_of_a_real_base_is_of_the_cultures_own_file() -> None:
 def test_another_culture_shows_its_own_things() -> None:
     recipe = LoraRecipe.model_validate(_recipe().model_dump() | {"culture": "ja"})
     culture, prompts = load_culture("ja"), progress_prompts(recipe, False)
-    assert {p.text for p in prompts if p.kind == "culture"} <= culture.names and all(p.text.isascii() for p in prompts if p.kind == "general")
+    ours = {p.text for p in prompts if p.kind == "culture"}
+    assert ours and ours <= culture.names and all(p.text.isascii() for p in prompts if p.kind == "general")
 
 
 def test_a_recipe_may_list_its_own() -> None:

@@ -99,6 +99,8 @@ def _ignored(recipe: LoraRecipe) -> Iterator[str]:
         for name in () if used else names:
             if _changed(section, name):
                 yield f"{prefix}{name} is {getattr(section, name)!r} and would be ignored: {why}, or leave {name} out."
+    if any(recipe.share_of(s, "origin_share") for s in recipe.sources if not recipe.share_of(s, "noun_share")):
+        yield "origin_share would be ignored by a source whose noun_share is 0: it is a share of the nouns. Raise noun_share, or leave origin_share out."
     for i, source in enumerate(recipe.sources):
         name = "split" if source.captions.startswith("sample-world:") else "per_concept"
         if _changed(source, name):

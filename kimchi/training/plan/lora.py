@@ -122,13 +122,18 @@ def _source(recipe: LoraRecipe, source: Source, count: float, parts: Parts, note
     )  # fmt: skip
 
 
+def _distinct(recipe: LoraRecipe, source: Source) -> int:
+    """Different texts that a source is shown with, without the empty one."""
+    words = read_words(source, recipe.held_out.split)
+    return words.distinct + (len(words.nouns) if recipe.share_of(source, "origin_share") else 0)
+
+
 def _disk(recipe: LoraRecipe, parts: Parts, used: Memory, known: list[int], sources: int) -> Disk:
     latent = int(parts.unet["in_channels"]) * (recipe.resolution_px // parts.vae_factor) ** 2
     # Mean and spread of every crop of every picture.
     latents = 2 * _HALF * latent * recipe.aspect.crops * sum(known)
     # And the empty prompt.
-    words = [read_words(source, recipe.held_out.split) for source in recipe.sources]
-    distinct = 1 + sum(own.distinct + (len(own.nouns) if recipe.origin_share else 0) for own in words)
+    distinct = 1 + sum(_distinct(recipe, source) for source in recipe.sources)
     text = _HALF * memory.tokens(parts) * int(parts.unet["cross_attention_dim"]) * distinct
     live = recipe.text_lora is not None or not recipe.machine.cache_text
     whole = len(known) == sources
